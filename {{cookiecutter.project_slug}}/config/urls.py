@@ -1,0 +1,24 @@
+"""The site's URLs.
+
+https://docs.djangoproject.com/en/stable/topics/http/urls/
+"""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from accounts.views import admin_login
+from config import health
+
+urlpatterns = [
+    path("", include("pages.urls")),
+    path("oidc/", include("oidc.urls")),
+    path("admin/login/", admin_login),
+    path("admin/", admin.site.urls),
+    path("healthz", health.alive, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+]
+
+handler400 = "pages.errors.bad_request"
+handler403 = "pages.errors.permission_denied"
+handler404 = "pages.errors.page_not_found"
+handler500 = "pages.errors.server_error"

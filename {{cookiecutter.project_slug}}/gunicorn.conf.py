@@ -1,0 +1,34 @@
+"""How gunicorn serves this site: `gunicorn config.wsgi`.
+
+https://docs.gunicorn.org/en/stable/settings.html
+"""
+
+import os
+import sys
+
+bind = os.environ.get("BIND", "0.0.0.0:8000")
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# A login waits for the OP; in the meantime the other threads serve pages.
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "8"))
+timeout = 30
+max_requests = 10_000
+max_requests_jitter = 1_000
+accesslog = "-"
+# The callback's query holds an authorization code, so the path is logged without it.
+access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
+
+
+def on_starting(server) -> None:
+    """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
+    import django
+    from django.core import checks
+    from django.core.exceptions import ImproperlyConfigured
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    if errors := [message for message in checks.run_checks() if message.is_serious()]:
+        sys.exit("\n".join(str(message) for message in errors))

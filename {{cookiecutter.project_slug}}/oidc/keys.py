@@ -1,0 +1,105 @@
+"""Which key verifies a token.
+
+JSON Web Key (RFC 7517), OpenID Connect Core 10.1 (rotation), RFC 8725 3.1 (no confusion of key types).
+"""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
+
+from oidc import cached, provider
+from oidc.conf import conf
+from oidc.errors import LoginError, Reason, shorten
+
+# Algorithm -> (kty, crv) of its keys.
+KEY_TYPES: dict[str, tuple[str, frozenset[str]]] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", frozenset())),
+    "ES256": ("EC", frozenset({"P-256"})),
+    "ES384": ("EC", frozenset({"P-384"})),
+    "ES512": ("EC", frozenset({"P-521"})),
+    "EdDSA": ("OKP", frozenset({"Ed25519"})),
+}
+SYMMETRIC = {"HS256"}
+SUPPORTED = [*KEY_TYPES, *SYMMETRIC]
+MINIMUM_RSA_BITS = 2048
+
+
+def verification_key(header: dict[str, Any]) -> Any:
+    """Return the key for a token with this JOSE `header`, whose `alg` has been checked.
+
+    The key is the client secret for HS256, else OIDC_RP_IDP_SIGN_KEY if that is set, else the one
+    that fits in the OP's key set; an unknown kid makes the set be fetched again, at most once in
+    half a minute for the whole site. Raises `LoginError`: ID_TOKEN_KEY, or those of `oidc.provider`.
+    """
+    if header["alg"] in SYMMETRIC:
+        return conf.OIDC_RP_CLIENT_SECRET.encode()
+    if conf.OIDC_RP_IDP_SIGN_KEY:
+        return load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
+    url = provider.endpoint("jwks_uri")
+    if not url:
+        raise LoginError(Reason.METADATA_INVALID, "no jwks_uri, and OIDC_OP_JWKS_ENDPOINT is not set")
+    found = select(cached.document("jwks", url, provider.fetch_jwks), header)
+    if not found and (renewed := cached.refetched("jwks", url, provider.fetch_jwks)) is not None:
+        found = select(renewed, header)
+    if len(found) != 1:
+        kid = shorten(header.get("kid", ""))
+        raise LoginError(Reason.ID_TOKEN_KEY, f"{len(found)} keys fit {header['alg']}, kid {kid}", endpoint=url)
+    return found[0]
+
+
+def select(jwks: list[dict[str, Any]], header: dict[str, Any]) -> list[Any]:
+    """Return the keys of a set that fit a JOSE header by key type, curve, `use`, `key_ops`, `alg` and `kid`.
+
+    Keys that are broken or of an unknown kind are passed over. A token without kid fits every key
+    of its type; more than one result means that the choice would be a guess.
+    """
+    return [key for jwk in jwks if _fits(jwk, header) and (key := _parse(jwk, header["alg"])) is not None]
+
+
+def load_public_key(value: str | bytes) -> Any:
+    """Return the public key of a PEM or DER key or certificate; raises `ValueError` if it is none."""
+    data = value.encode() if isinstance(value, str) else value
+    return _load_public_key(data)
+
+
+@lru_cache(maxsize=8)
+def _load_public_key(data: bytes) -> Any:
+    if b"-----BEGIN CERTIFICATE" in data:
+        return load_pem_x509_certificate(data).public_key()
+    if b"-----BEGIN" in data:
+        return load_pem_public_key(data)
+    try:
+        return load_der_public_key(data)
+    except ValueError:
+        return load_der_x509_certificate(data).public_key()
+
+
+def _fits(jwk: dict[str, Any], header: dict[str, Any]) -> bool:
+    key_type, curves = KEY_TYPES[header["alg"]]
+    operations = jwk.get("key_ops")
+    return (
+        jwk.get("kty") == key_type
+        and (not curves or jwk.get("crv") in curves)
+        and jwk.get("use", "sig") == "sig"
+        and (not isinstance(operations, list) or "verify" in operations)
+        and jwk.get("alg", header["alg"]) == header["alg"]
+        and ("kid" not in header or jwk.get("kid") == header["kid"])
+    )
+
+
+def _parse(jwk: dict[str, Any], algorithm: str) -> Any | None:
+    public = {name: jwk[name] for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(jwk.get(name), str)}
+    return _parse_public(json.dumps(public, sort_keys=True), algorithm)
+
+
+@lru_cache(maxsize=64)
+def _parse_public(jwk: str, algorithm: str) -> Any | None:
+    try:
+        key = jwt.PyJWK(json.loads(jwk), algorithm).key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    return None if getattr(key, "key_size", MINIMUM_RSA_BITS) < MINIMUM_RSA_BITS and algorithm[:2] in ("RS", "PS") else key

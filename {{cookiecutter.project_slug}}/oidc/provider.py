@@ -1,0 +1,160 @@
+"""The OP: its metadata, its token endpoint and its userinfo endpoint.
+
+OpenID Connect Discovery 1.0; OpenID Connect Core 1.0 sections 3.1.3 and 5.3; RFC 6749 sections 2.3.1 and 4.1.3.
+"""
+
+from base64 import b64encode
+from typing import Any
+from urllib.parse import quote_plus, urlsplit
+
+from oidc import cached, http
+from oidc.conf import conf
+from oidc.errors import LoginError, Reason, shorten
+
+ENDPOINTS = {
+    "authorization_endpoint": "OIDC_OP_AUTHORIZATION_ENDPOINT",
+    "token_endpoint": "OIDC_OP_TOKEN_ENDPOINT",
+    "userinfo_endpoint": "OIDC_OP_USER_ENDPOINT",
+    "jwks_uri": "OIDC_OP_JWKS_ENDPOINT",
+    "end_session_endpoint": "OIDC_OP_END_SESSION_ENDPOINT",
+}
+LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
+REFUSED_CODE = {"invalid_grant"}
+REFUSED_CLIENT = {"invalid_client", "unauthorized_client"}
+
+
+def endpoint(name: str) -> str:
+    """Return the URL for a metadata name of `ENDPOINTS`: the setting if it is set, else what the OP publishes.
+
+    Returns "" where the OP has no such endpoint. Raises `LoginError` if the metadata cannot be had.
+    """
+    return getattr(conf, ENDPOINTS[name]) or metadata().get(name, "")
+
+
+def metadata() -> dict[str, Any]:
+    """Return the issuer's discovery document, from the shared cache while it is fresh.
+
+    Raises `LoginError`: METADATA_INVALID, or that of `oidc.http.request`, if no older copy exists.
+    """
+    issuer = conf.OIDC_OP_ISSUER
+    url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    return cached.document("metadata", url, lambda url: check_metadata(_get_json(url), issuer))
+
+
+def needs_metadata() -> bool:
+    """Tell whether this site relies on discovery, i.e. an endpoint of the login is not set by hand."""
+    login = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    return any(not getattr(conf, ENDPOINTS[name]) for name in login)
+
+
+def check_metadata(document: dict[str, Any], issuer: str) -> dict[str, Any]:
+    """Return `document` if it may be believed (Discovery 4.3), else raise `LoginError` (METADATA_INVALID)."""
+    if document.get("issuer") != issuer:
+        found = shorten(document.get("issuer"))
+        raise LoginError(Reason.METADATA_INVALID, f"issuer is {found}, expected {issuer!r}")
+    for name in ENDPOINTS:
+        if name in document and not is_safe_endpoint(document[name]):
+            raise LoginError(Reason.METADATA_INVALID, f"{name} is no https URL: {shorten(document[name])}")
+    return document
+
+
+def is_safe_endpoint(url: object) -> bool:
+    """Tell whether `url` is absolute and https; http is safe on this machine only."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        host = parts.hostname if parts else None
+    except ValueError:
+        return False
+    if not parts or not host or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_HOSTS)
+
+
+def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> dict[str, Any]:
+    """Exchange an authorization code for the token response (RFC 6749 4.1.3, RFC 7636 4.5).
+
+    Raises `LoginError`: CODE_REFUSED, CLIENT_REFUSED, OP_ERROR, OP_ANSWER or that of `oidc.http.request`.
+    """
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": code_verifier,
+    }
+    headers = _authenticate_client(form)
+    answer = http.request("POST", _required("token_endpoint"), data=form, headers=headers)
+    tokens = answer.json_object()
+    if answer.status != 200:
+        raise _token_error(answer, tokens)
+    return tokens
+
+
+def userinfo(access_token: str) -> http.Answer:
+    """Ask the userinfo endpoint with a bearer token in the header (RFC 6750 2.1).
+
+    Raises `LoginError`: OP_ANSWER for another status than 200, or that of `oidc.http.request`.
+    """
+    headers = {"Authorization": f"Bearer {access_token}"}
+    answer = http.request("GET", _required("userinfo_endpoint"), headers=headers)
+    if answer.status != 200:
+        raise answer.unusable("no userinfo")
+    return answer
+
+
+def fetch_jwks(url: str) -> list[dict[str, Any]]:
+    """Fetch a JWK Set (RFC 7517 5) and return those members that are objects.
+
+    Raises `LoginError`: OP_ANSWER, or that of `oidc.http.request`.
+    """
+    keys = _get_json(url).get("keys")
+    if not isinstance(keys, list):
+        raise LoginError(Reason.OP_ANSWER, "the key set has no list of keys", endpoint=url)
+    return [key for key in keys if isinstance(key, dict)]
+
+
+def _get_json(url: str) -> dict[str, Any]:
+    answer = http.request("GET", url)
+    if answer.status != 200:
+        raise answer.unusable("no document")
+    return answer.json_object()
+
+
+def _required(name: str) -> str:
+    url = endpoint(name)
+    if not url:
+        raise LoginError(Reason.METADATA_INVALID, f"the metadata has no {name}, and {ENDPOINTS[name]} is not set")
+    return url
+
+
+def _authenticate_client(form: dict[str, str]) -> dict[str, str]:
+    """Add the client's credentials to `form`, or return them as a header (RFC 6749 2.3.1)."""
+    method = conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD or _preferred_method()
+    if method == "client_secret_basic":
+        # The credentials are form-encoded first, or a colon or a percent sign in them would change them.
+        pair = f"{quote_plus(conf.OIDC_RP_CLIENT_ID)}:{quote_plus(conf.OIDC_RP_CLIENT_SECRET)}"
+        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    form["client_id"] = conf.OIDC_RP_CLIENT_ID
+    if method == "client_secret_post":
+        form["client_secret"] = conf.OIDC_RP_CLIENT_SECRET
+    return {}
+
+
+def _preferred_method() -> str:
+    if not conf.OIDC_RP_CLIENT_SECRET:
+        return "none"
+    supported = metadata().get("token_endpoint_auth_methods_supported") if needs_metadata() else None
+    # Discovery 3: basic is what an OP without this member supports.
+    if not isinstance(supported, list) or "client_secret_basic" in supported:
+        return "client_secret_basic"
+    return "client_secret_post"
+
+
+def _token_error(answer: http.Answer, body: dict[str, Any]) -> LoginError:
+    op_error = body.get("error")
+    reason = Reason.OP_ERROR if isinstance(op_error, str) else Reason.OP_ANSWER
+    if op_error in REFUSED_CODE:
+        reason = Reason.CODE_REFUSED
+    elif op_error in REFUSED_CLIENT:
+        reason = Reason.CLIENT_REFUSED
+    detail = f"HTTP {answer.status} {shorten(body.get('error_description', ''))}"
+    return LoginError(reason, detail, op_error=shorten(op_error), endpoint=answer.endpoint)

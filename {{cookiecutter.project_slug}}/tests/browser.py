@@ -1,0 +1,31 @@
+"""A person with a browser, for tests of whole logins."""
+
+import requests
+from django.http import HttpResponse
+from django.test import Client
+
+
+class Browser:
+    """Drives the site through Django's test client and the OP's pages over HTTP, with cookies for each."""
+
+    def __init__(self) -> None:
+        self.client = Client(SERVER_NAME="localhost")
+
+    def get(self, path: str, **options) -> HttpResponse:
+        return self.client.get(path, **options)
+
+    def start(self, path: str = "/oidc/authenticate/") -> str:
+        """Open a page that leads to the OP and return the URL there."""
+        response = self.client.get(path)
+        assert response.status_code == 302, response.content
+        return response["Location"]
+
+    def answer(self, authorization_url: str, sub: str) -> str:
+        """Choose a user on the OP's page and return the callback URL that the OP sends the browser to."""
+        response = requests.post(authorization_url, data={"sub": sub}, allow_redirects=False, timeout=5)
+        assert response.status_code == 302, response.text
+        return response.headers["Location"]
+
+    def log_in(self, sub: str, path: str = "/oidc/authenticate/") -> HttpResponse:
+        """Go through a whole login as the OP's user `sub` and return the site's answer to the callback."""
+        return self.client.get(self.answer(self.start(path), sub))

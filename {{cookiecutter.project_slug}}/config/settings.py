@@ -235,7 +235,7 @@ OIDC_RP_SIGN_ALGO = env.choice(
     default={{ cookiecutter.oidc_rp_sign_algo | quoted("python") }},
 )
 OIDC_RP_IDP_SIGN_KEY = env.key("OIDC_RP_IDP_SIGN_KEY")
-OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default={{ cookiecutter.__scopes | quoted("python") }})
+OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default="openid email profile")
 OIDC_RESPONSE_MODE = env.choice("OIDC_RESPONSE_MODE", ["query", "form_post"], default="query")
 OIDC_USE_PKCE = True
 OIDC_CALLBACK_CLASS = "oidc.views.CallbackView"

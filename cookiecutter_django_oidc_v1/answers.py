@@ -1,0 +1,167 @@
+"""The rules that answers keep. A wrong one ends the questions with one line that says how to mend it."""
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from cookiecutter_django_oidc_v1.urls import web_url_problem
+
+Answers = Mapping[str, Any]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Folders and packages of the rendered site; a project of the same name would hide or require itself.
+SITE_MODULES = frozenset(
+    "accounts authlib config cryptography csp dev django environ gunicorn hypothesis jinja2 jwt manage "
+    "mozilla_django_oidc oidc oidc_provider_mock pages psycopg pytest redis requests ruff static staticfiles "
+    "templates test tests whitenoise".split()
+)
+DISTRIBUTIONS = frozenset({"django_csp", "django_environ", "pyjwt", "pytest_django"})
+LONGEST_NAME = 80
+LONGEST_SLUG = 64
+RENEWAL_SECONDS = range(60, 86_401)
+ENDPOINTS = ["authorization", "token", "user", "jwks", "end_session"]
+
+
+def slug(name: str) -> str:
+    """Return a project slug for a project name: "Zoë's Café" gives zoes_cafe."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", re.sub(r"['`]", "", ascii_name))
+    text = "_".join(words)[:LONGEST_SLUG].strip("_") or "my_site"
+    if text[0].isdigit():
+        text = f"site_{text}"[:LONGEST_SLUG].strip("_")
+    return f"{text}_site" if _is_taken(text) else text
+
+
+def check(answers: Answers, question: str) -> str:
+    """Return "" if the answer to `question` keeps its rule, else raise `click.ClickException`."""
+    problem = RULES[question](answers)
+    if not problem and question == "project_slug":
+        problem = folder_problem(answers)
+    return _refuse(answers, question, problem) if problem else ""
+
+
+def check_again(answers: Answers) -> str:
+    """Check all answers once more, as a replay or an update asks no questions; leaves no folder behind."""
+    for question, default in questions().items():
+        problem = RULES[question](answers) if question in RULES else _choice_problem(answers[question], default)
+        if problem:
+            _remove_empty(Path(str(answers["_output_dir"]), str(answers["project_slug"])))
+            return _refuse(answers, question, problem)
+    return ""
+
+
+@cache
+def questions() -> dict[str, Any]:
+    """Return the questions of cookiecutter.json with their defaults."""
+    texts = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
+    return {name: default for name, default in texts.items() if not name.startswith("_")}
+
+
+def project_name_problem(answers: Answers) -> str:
+    """Valid: My Site, O'Connor & 東京. Invalid: only spaces, a whole paragraph."""
+    text = str(answers["project_name"])
+    if not text.strip():
+        return "is empty, give the site a name such as My Site"
+    if len(text) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} characters, choose a shorter name"
+    return "has characters that are no text, type it anew" if re.search("[\ud800-\udfff]", text) else ""
+
+
+def project_slug_problem(answers: Answers) -> str:
+    """Valid: my_site. Invalid: my-site, 1site, class, django."""
+    text = str(answers["project_slug"])
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_+[A-Za-z0-9]+)*", text) or len(text) > LONGEST_SLUG:
+        return f"is not a Python name of at most {LONGEST_SLUG} letters, digits and _ between them, such as my_site"
+    if _is_taken(text):
+        return f"is a name that Python or a package of the site has already, choose another such as {text}_site"
+    return ""
+
+
+def folder_problem(answers: Answers) -> str:
+    """Tell whether the project's folder is there already; who calls the engine without its command may have that."""
+    context = click.get_current_context(silent=True)
+    options = context.params if context else {}
+    if "output_dir" not in options or options.get("overwrite_if_exists"):
+        return ""
+    folder = Path(str(options["output_dir"]), str(answers["project_slug"]))
+    return f"exists already in {folder.parent.resolve()}, choose another name or remove it" if folder.exists() else ""
+
+
+def issuer_problem(answers: Answers) -> str:
+    """Valid: https://op.example.org/realms/a. Invalid: op.example.org, https://op.example.org/?tenant=a."""
+    issuer = str(answers["oidc_op_issuer"])
+    if problem := web_url_problem(issuer):
+        return problem
+    return "has a query, which an issuer never has (Discovery 1.0, section 3)" if "?" in issuer else ""
+
+
+def endpoint_problem(name: str) -> Callable[[Answers], str]:
+    """Return the rule for an endpoint. Valid: empty, https://op.example.org/token. Invalid: http://op.example.org."""
+
+    def problem(answers: Answers) -> str:
+        endpoint = str(answers[f"oidc_op_{name}_endpoint"])
+        return web_url_problem(endpoint) if endpoint else ""
+
+    return problem
+
+
+def algorithm_problem(answers: Answers) -> str:
+    """Valid: HS256; RS256 with a JWKS endpoint, or with no endpoint at all (all are looked up). Invalid: XX256."""
+    if answers["oidc_rp_sign_algo"] == "HS256" or answers["oidc_op_jwks_endpoint"]:
+        return ""
+    if any(answers[f"oidc_op_{name}_endpoint"] for name in ENDPOINTS):
+        return "needs the OP's public keys, answer oidc_op_jwks_endpoint, or leave all endpoints empty to look them up"
+    return ""
+
+
+def renewal_problem(answers: Answers) -> str:
+    """Valid: 0, 900. Invalid: 1, -1, often."""
+    text = str(answers["session_renewal_seconds"])
+    if re.fullmatch(r"[0-9]{1,6}", text) and (int(text) == 0 or int(text) in RENEWAL_SECONDS):
+        return ""
+    return f"is not 0 (never) or a whole number of seconds from {RENEWAL_SECONDS[0]} to {RENEWAL_SECONDS[-1]}"
+
+
+RULES: dict[str, Callable[[Answers], str]] = {
+    "project_name": project_name_problem,
+    "project_slug": project_slug_problem,
+    "oidc_op_issuer": issuer_problem,
+    **{f"oidc_op_{name}_endpoint": endpoint_problem(name) for name in ENDPOINTS},
+    "oidc_rp_sign_algo": algorithm_problem,
+    "session_renewal_seconds": renewal_problem,
+}
+
+
+def _choice_problem(answer: Any, default: Any) -> str:
+    if isinstance(default, bool):
+        return "" if isinstance(answer, bool) else "is neither true nor false"
+    return "" if answer in default else f"is not one of {', '.join(default)}"
+
+
+def _refuse(answers: Answers, question: str, problem: str) -> NoReturn:
+    text = " ".join(str(answers[question]).split())
+    shown = text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "..."
+    raise click.ClickException(f"{question}: {shown!r} {problem}.")
+
+
+def _is_taken(text: str) -> bool:
+    name = text.lower()
+    modules = {module.lower() for module in sys.stdlib_module_names}
+    return keyword.iskeyword(text) or name in {"true", "false", "none"} or name in modules | SITE_MODULES | DISTRIBUTIONS
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        # It was there before, and holds somebody's work.
+        pass

@@ -1,0 +1,25 @@
+"""The rule for every URL that is asked for."""
+
+import re
+from urllib.parse import urlsplit
+
+LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
+# The characters that a URL may have unescaped, without the fragment (RFC 3986).
+URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~:/@!$&'()*+,;=%-]*)?(\?[A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
+
+
+def web_url_problem(url: str) -> str:
+    """Return what is wrong with an https URL (http for loopback only), "" if nothing is."""
+    example = "such as https://op.example.org/authorize"
+    if not URL.fullmatch(url):
+        return f"is not a URL {example}"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return f"is not a URL {example}"
+    if not host:
+        return f"has no host, write a URL {example}"
+    if parts.scheme != "https" and host not in LOOPBACK_HOSTS:
+        return "must begin with https://, as tokens travel there (http:// is for localhost only)"
+    return ""

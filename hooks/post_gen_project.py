@@ -1,0 +1,43 @@
+"""Writes `.env` with fresh secrets and says what to do next."""
+
+import os
+import secrets
+from pathlib import Path
+
+LOCAL = {{ (cookiecutter.oidc_provider == "local") | string }}
+FOLDER = {{ (cookiecutter._output_dir ~ "/" ~ cookiecutter.project_slug) | quoted("python") }}
+
+
+def write_env() -> None:
+    """Make `.env` from `.env.example`, readable by its owner only; one that is there stays as it is."""
+    values = {"SECRET_KEY": secrets.token_urlsafe(50), "DEBUG": "true"}
+    if LOCAL:
+        # The development OP takes any client.
+        values |= {"OIDC_RP_CLIENT_ID": "development", "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32)}
+    text = Path(".env.example").read_text(encoding="utf-8")
+    for name, value in values.items():
+        text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+    try:
+        descriptor = os.open(".env", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def next_commands() -> str:
+    """Return the commands that lead to the first login."""
+    here = os.environ.get("PWD") or os.getcwd()
+    folder = os.path.relpath(FOLDER, here) if Path(FOLDER).is_relative_to(here) else FOLDER
+    steps = [f"cd {folder}" if " " not in folder else f'cd "{folder}"']
+    if not LOCAL:
+        steps += [
+            "# register http://localhost:8000/oidc/callback/ at the OP as a redirect URI",
+            "# put its issuer, the client id and the client secret into .env",
+        ]
+    steps.append("uv run manage.py dev")
+    return "\n".join(["", "Next:", "", *(f"  {step}" for step in steps), ""])
+
+
+write_env()
+print(next_commands())

@@ -31,13 +31,16 @@ class SiteExtension(Extension):
         )
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        """Return `source` as a template, or as a literal if it is an answer.
+        """Return `source` as a template, or as a literal if it is an answer or a page of the site.
 
-        Answers given on the command line are rendered like defaults, so braces in them would be run.
+        Answers given on the command line are rendered like defaults, so braces in them would be run. Pages
+        have braces of their own, and the engine cannot copy a file whose name is conditional.
         """
-        if name is not None or "{" not in source or source in _own_texts() or _is_own_path(source):
-            return source
-        return "{{ %r }}" % source
+        if name is None:
+            is_template = "{" not in source or source in _own_texts() or _is_own_path(source)
+        else:
+            is_template = not name.startswith("templates/")
+        return source if is_template else "{{ %r }}" % source
 
 
 @cache

@@ -12,6 +12,8 @@ os.environ |= {
     "OIDC_OP_ISSUER": "http://localhost:9400",
     "OIDC_RP_CLIENT_ID": "site-under-test",
     "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),
+    "OIDC_STAFF_GROUPS": "staff",
+    "OIDC_SUPERUSER_GROUPS": "administrators",
 }
 
 from config.settings import *  # noqa: E402, F403

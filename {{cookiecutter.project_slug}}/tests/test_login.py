@@ -3,7 +3,6 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.contrib.messages import get_messages  # noqa: F401
 
 from accounts.models import Identity, User
 from tests.browser import Browser

@@ -36,9 +36,7 @@ class OIDCBackend(OIDCAuthenticationBackend):
             return User.objects.filter(email__iexact=email)
         if settings.OIDC_USER_MATCHING == "verified_email" and claims.get("email_verified") is True:
             # An address can be given to somebody else, so it opens neither a privileged nor a claimed account.
-            return User.objects.filter(
-                email__iexact=email, is_staff=False, is_superuser=False, identities__isnull=True
-            )
+            return User.objects.filter(email__iexact=email, is_staff=False, is_superuser=False, identities__isnull=True)
         return User.objects.none()
 
     def create_user(self, claims: dict[str, Any]) -> User:

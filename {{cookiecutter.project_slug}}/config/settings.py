@@ -33,12 +33,13 @@ DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text(
     "SECRET_KEY",
     default=None,
-    mend='Copy .env.example to .env, and put the output of: python -c "import secrets; print(secrets.token_urlsafe(50))"',
+    mend='Put the output of this into .env: python -c "import secrets; print(secrets.token_urlsafe(50))"',
 )
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", default=[])
 
 # The one public address of this site. The redirect URI of every login is built from it.
-SITE_URL = (env.url("SITE_URL", default=None, mend="Say where people find the site: https://app.example.org") or "").rstrip("/")
+SITE_URL = env.url("SITE_URL", default=None, mend="Say where people find the site: https://app.example.org")
+SITE_URL = (SITE_URL or "").rstrip("/")
 SERVED_OVER_HTTPS = SITE_URL.startswith("https://")
 
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=[urlsplit(SITE_URL).hostname or ""])
@@ -224,7 +225,7 @@ OIDC_TIMEOUT = env.number("OIDC_TIMEOUT", default=5.0, minimum=0.1)
 
 # This site as a Relying Party (RP): one client per environment, its secret never in a tracked file.
 
-OIDC_RP_CLIENT_ID = env.text("OIDC_RP_CLIENT_ID", default=None, mend="The OP gives one when the site is registered there.")
+OIDC_RP_CLIENT_ID = env.text("OIDC_RP_CLIENT_ID", default=None, mend="The OP gives one to every registered site.")
 OIDC_RP_CLIENT_SECRET = env.text("OIDC_RP_CLIENT_SECRET")
 OIDC_TOKEN_ENDPOINT_AUTH_METHOD = env.choice(
     "OIDC_TOKEN_ENDPOINT_AUTH_METHOD", ["client_secret_basic", "client_secret_post", "none"], default=""
@@ -249,9 +250,7 @@ if not OIDC_RP_CLIENT_SECRET and (OIDC_TOKEN_ENDPOINT_AUTH_METHOD != "none" or O
 
 # Sessions are renewed at the OP this often, in seconds (0: never), and logout goes there too.
 
-OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = env.number(
-    "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", default={{ cookiecutter.session_renewal_seconds | int }}
-)
+OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = env.number("OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", default={{ cookiecutter.session_renewal_seconds | int }})
 OIDC_EXEMPT_URLS = ["/healthz", "/readyz"]
 OIDC_STORE_ID_TOKEN = True  # the id_token_hint of logout
 OIDC_OP_LOGOUT_URL_METHOD = "oidc.logout.end_session_url"
@@ -263,11 +262,13 @@ LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], defau
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"without_query": {"()": "dev.logs.WithoutQuery"}},
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False, "filters": ["without_query"]},
         "mozilla_django_oidc": {"level": LOG_LEVEL},
         "oidc": {"level": LOG_LEVEL},
         "accounts": {"level": LOG_LEVEL},

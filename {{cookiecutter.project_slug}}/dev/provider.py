@@ -1,6 +1,7 @@
 """The embedded development OP. It takes any client and any secret: for comfort, never for the public."""
 
 import json
+import logging
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,5 +20,7 @@ def run(port: int = 0) -> AbstractContextManager[Any]:
     # Its OAuth library refuses plain http, which is what loopback speaks.
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
     users = json.loads(USERS_FILE.read_text(encoding="utf-8"))
+    # It writes every request with its query, which holds state and nonce of the login.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     claims = [User(sub=user.pop("sub"), claims=user) for user in users]
     return run_server_in_thread(port, user_claims=claims)

@@ -97,7 +97,7 @@ class OIDCAuthenticationBackend(LibraryBackend):
         "when-needed" and the ID Token has all OIDC_NEEDED_CLAIMS. Raises `LoginError`.
         """
         complete = all(name in payload for name in conf.OIDC_NEEDED_CLAIMS)
-        if conf.OIDC_USERINFO == "when-needed" and complete or not provider.endpoint("userinfo_endpoint"):
+        if (conf.OIDC_USERINFO == "when-needed" and complete) or not provider.endpoint("userinfo_endpoint"):
             return payload
         if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
             raise LoginError(Reason.OP_ANSWER, "the token response has no usable access_token")

@@ -80,7 +80,7 @@ class Reason(Enum):
         503,
         _("The sign-in service cannot be reached at the moment."),
         _LATER,
-        "No connection to the OP: its address, DNS, the proxy, the firewall, or its TLS certificate (OIDC_OP_CA_BUNDLE).",
+        "No connection to the OP: its address, DNS, proxy, firewall, or its TLS certificate (OIDC_OP_CA_BUNDLE).",
     )
     OP_TIMEOUT = (
         504,
@@ -104,7 +104,7 @@ class Reason(Enum):
         502,
         _("The sign-in service describes itself in a way that this site cannot trust."),
         _TELL,
-        "OpenID Connect Discovery 4.3: the document's issuer must equal OIDC_OP_ISSUER exactly, its endpoints be https.",
+        "Discovery 4.3: the document's issuer must equal OIDC_OP_ISSUER exactly, its endpoints must be https.",
     )
     CODE_REFUSED = (
         400,
@@ -116,7 +116,7 @@ class Reason(Enum):
         502,
         _("The sign-in service does not accept this site."),
         _TELL,
-        "invalid_client or unauthorized_client: check OIDC_RP_CLIENT_ID, the secret and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.",
+        "Check OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.",
     )
     # The ID Token: OpenID Connect Core 3.1.3.7
     ID_TOKEN_MISSING = (
@@ -196,7 +196,12 @@ class Reason(Enum):
         "Core 5.3.2: `sub` of userinfo must equal `sub` of the ID Token.",
     )
     # The site's user policy
-    CLAIMS_REFUSED = (403, _("Your account may not use this site."), _ASK, "verify_claims in accounts/backends.py said no.")
+    CLAIMS_REFUSED = (
+        403,
+        _("Your account may not use this site."),
+        _ASK,
+        "verify_claims in accounts/backends.py said no.",
+    )
     USER_UNKNOWN = (
         403,
         _("You have no account here yet, and accounts are made by an administrator."),

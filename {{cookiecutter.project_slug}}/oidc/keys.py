@@ -102,4 +102,5 @@ def _parse_public(jwk: str, algorithm: str) -> Any | None:
         key = jwt.PyJWK(json.loads(jwk), algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
-    return None if getattr(key, "key_size", MINIMUM_RSA_BITS) < MINIMUM_RSA_BITS and algorithm[:2] in ("RS", "PS") else key
+    too_short = algorithm[:2] in ("RS", "PS") and key.key_size < MINIMUM_RSA_BITS
+    return None if too_short else key

@@ -203,9 +203,9 @@ def merge_claims(id_token_claims: dict[str, Any], userinfo: dict[str, Any]) -> d
     `email_verified` is a statement about the address beside it, so it never comes from the other source.
     """
     merged = {**userinfo, **id_token_claims}
-    if "email" in id_token_claims and "email_verified" not in id_token_claims:
-        if userinfo.get("email") != id_token_claims["email"]:
-            merged.pop("email_verified", None)
+    unclear = "email" in id_token_claims and "email_verified" not in id_token_claims
+    if unclear and userinfo.get("email") != id_token_claims["email"]:
+        merged.pop("email_verified", None)
     return merged
 
 

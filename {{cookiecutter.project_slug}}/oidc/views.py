@@ -101,9 +101,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
         code = single(parameters, "code")
         if not code:
             raise LoginError(Reason.CALLBACK_MALFORMED, "neither code nor error")
-        self.user = auth.authenticate(
-            request, code=code, attempt=self.attempt, redirect_uri=callback_url()
-        )
+        self.user = auth.authenticate(request, code=code, attempt=self.attempt, redirect_uri=callback_url())
         if self.user is None:
             raise LoginError(Reason.CLAIMS_REFUSED, "the backend returned no user")
         if not self.user.is_active:
@@ -124,7 +122,8 @@ class CallbackView(OIDCAuthenticationCallbackView):
         session = self.request.session
         session.update(getattr(self.request, "oidc_tokens", {}))
         session["oidc_id_token_expiration"] = time.time() + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
-        logger.info("login %s user=%s issuer=%s", "renewed" if renewed else "succeeded", self.user.pk, conf.OIDC_OP_ISSUER)
+        outcome = "renewed" if renewed else "succeeded"
+        logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
         return HttpResponseRedirect(self.success_url)
 
     def login_failure(self) -> HttpResponse:
@@ -132,9 +131,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
         return refuse(self.request, self.error, self.attempt.next if self.attempt else "")
 
 
-def leave_for_provider(
-    request: HttpRequest, attempt: Attempt, extra: dict[str, str] | None = None
-) -> HttpResponse:
+def leave_for_provider(request: HttpRequest, attempt: Attempt, extra: dict[str, str] | None = None) -> HttpResponse:
     """Return the redirect to the OP for `attempt`, with the attempt's cookie.
 
     `extra` are further parameters of the authorization request; they cannot replace those of the protocol.

@@ -28,7 +28,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _page(500, _("Something went wrong"), _("This is our fault, and it has been logged. Please try again later."))
+    return _page(500, _("Something went wrong"), _("This is our fault, and it was logged. Please try again later."))
 
 
 def _page(status: int, title: str, explanation: str) -> HttpResponse:

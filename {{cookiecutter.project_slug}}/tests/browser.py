@@ -1,8 +1,11 @@
 """A person with a browser, for tests of whole logins."""
 
 import requests
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpResponse
 from django.test import Client
+
+from accounts.models import User
 
 
 class Browser:
@@ -13,6 +16,11 @@ class Browser:
 
     def get(self, path: str, **options) -> HttpResponse:
         return self.client.get(path, **options)
+
+    @property
+    def user(self) -> User:
+        """Who is signed in."""
+        return User.objects.get(pk=self.client.session[SESSION_KEY])
 
     def start(self, path: str = "/oidc/authenticate/") -> str:
         """Open a page that leads to the OP and return the URL there."""

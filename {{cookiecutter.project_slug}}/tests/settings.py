@@ -18,6 +18,7 @@ os.environ |= {
 
 from config.settings import *  # noqa: E402, F403
 
-# Hashing slowly is for real passwords, and compressing files for real visitors.
+# Hashing slowly is for real passwords, compressing and collecting files for real visitors.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
+WHITENOISE_AUTOREFRESH = True  # needs no collectstatic

@@ -140,7 +140,7 @@ def test_filter_users_by_claims_can_look_in_another_table(browser: Browser, back
     user = User.objects.create_user("known")
     user.groups.add(Group.objects.create(name="olivia@example.org"))
     browser.log_in("ordinary")
-    assert browser.get("/").context["user"] == user
+    assert browser.user == user
 
 
 def test_create_user_and_update_user_can_be_overridden(browser: Browser, backend) -> None:
@@ -165,7 +165,9 @@ def two_arguments(email, claims):
     return f"two-{claims['sub']}"
 
 
-@pytest.mark.parametrize(("algo", "username"), [("one_argument", "one-olivia@example.org"), ("two_arguments", "two-ordinary")])
+@pytest.mark.parametrize(
+    ("algo", "username"), [("one_argument", "one-olivia@example.org"), ("two_arguments", "two-ordinary")]
+)
 def test_username_algo_in_both_forms(browser: Browser, settings, algo: str, username: str) -> None:
     settings.OIDC_USERNAME_ALGO = f"{__name__}.{algo}"
     browser.log_in("ordinary")

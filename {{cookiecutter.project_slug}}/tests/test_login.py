@@ -58,8 +58,7 @@ def test_a_person_without_email_can_log_in(browser: Browser) -> None:
 def test_an_unverified_address_opens_no_other_account(browser: Browser) -> None:
     Browser().log_in("administrator")
     browser.log_in("unverified-email")
-    page = browser.get("/profile/")
-    assert page.context["user"].username == "uma"
+    assert browser.user.username == "uma"
     assert browser.get("/admin/").status_code == 302
 
 

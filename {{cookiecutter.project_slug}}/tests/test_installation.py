@@ -7,7 +7,11 @@ import logging
 import time
 from urllib.parse import urlsplit
 
+import jwt
 import pytest
+import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings as site
 from django.contrib.auth.models import Group
 from django.core.checks import run_checks
@@ -47,6 +51,22 @@ def test_an_endpoint_that_is_set_wins_over_discovery(browser: Browser, settings,
     assert url.query.startswith("tenant=1&")
 
 
+@pytest.mark.parametrize("encoding", [serialization.Encoding.PEM, serialization.Encoding.DER])
+def test_the_sign_key_verifies_and_wins_over_the_jwks_endpoint(browser: Browser, settings, op: str, encoding) -> None:
+    key = jwt.PyJWK(requests.get(f"{op}/jwks", timeout=5).json()["keys"][0]).key
+    settings.OIDC_RP_IDP_SIGN_KEY = key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+    settings.OIDC_OP_JWKS_ENDPOINT = "http://localhost:1/nothing-answers-here"
+    assert browser.log_in("ordinary").status_code == 302
+
+
+def test_the_key_of_another_op_verifies_nothing(browser: Browser, settings) -> None:
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    settings.OIDC_RP_IDP_SIGN_KEY = key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    assert browser.log_in("ordinary").status_code == 403
+
+
 def test_pages_show_login_link_then_logout_form_with_csrf_token(browser: Browser) -> None:
     assert f'href="{reverse("oidc_authentication_init")}"' in browser.get("/").content.decode()
     browser.log_in("ordinary")
@@ -64,12 +84,16 @@ def test_the_librarys_logger_is_configured() -> None:
     assert logging.getLogger("mozilla_django_oidc").getEffectiveLevel() == logging.INFO
 
 
-def test_a_session_that_is_due_is_renewed_without_a_page(browser: Browser, settings) -> None:
-    browser.log_in("ordinary")
-    assert browser.client.session["oidc_id_token_expiration"] > time.time() + 800
+def expire(browser: Browser) -> None:
     session = browser.client.session
     session["oidc_id_token_expiration"] = 0
     session.save()
+
+
+def test_a_session_that_is_due_is_renewed_without_a_page(browser: Browser, settings) -> None:
+    browser.log_in("ordinary")
+    assert browser.client.session["oidc_id_token_expiration"] > time.time() + 800
+    expire(browser)
     url = browser.start("/profile/?tab=2")
     assert url.endswith("&prompt=none")
     # The development OP keeps no session of its own, so its yes is had by asking without the prompt.
@@ -78,20 +102,24 @@ def test_a_session_that_is_due_is_renewed_without_a_page(browser: Browser, setti
     assert browser.get("/profile/?tab=2").status_code == 200
 
 
+def test_renewal_can_be_off(browser: Browser, settings) -> None:
+    settings.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = 0
+    browser.log_in("ordinary")
+    browser.client.handler.load_middleware()
+    expire(browser)
+    assert browser.get("/profile/").status_code == 200
+
+
 def test_a_script_is_not_redirected_to_the_op(browser: Browser) -> None:
     browser.log_in("ordinary")
-    session = browser.client.session
-    session["oidc_id_token_expiration"] = 0
-    session.save()
+    expire(browser)
     response = browser.get("/profile/", headers={"X-Requested-With": "XMLHttpRequest"})
     assert (response.status_code, response.json()["login_url"]) == (401, "/oidc/authenticate/")
 
 
 def test_login_required_at_the_op_leads_to_an_interactive_login(browser: Browser) -> None:
     browser.log_in("ordinary")
-    session = browser.client.session
-    session["oidc_id_token_expiration"] = 0
-    session.save()
+    expire(browser)
     refused = browser.answer(browser.start("/profile/"), "ordinary")
     assert "error=login_required" in refused
     again = browser.get(refused)["Location"]

@@ -27,6 +27,7 @@ class SiteExtension(Extension):
             discovered=discovery.discovered,
             check=answers.check,
             check_again=answers.check_again,
+            folder_to_enter=answers.folder_to_enter,
             quoted=quoting.quoted,
         )
 

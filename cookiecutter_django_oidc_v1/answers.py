@@ -59,6 +59,12 @@ def check_again(answers: Answers) -> str:
     return ""
 
 
+def folder_to_enter(answers: Answers) -> str:
+    """Return the project's folder as it is called from where the command was started."""
+    parent = _options().get("output_dir", answers["_output_dir"])
+    return Path(parent, str(answers["project_slug"])).as_posix()
+
+
 @cache
 def questions() -> dict[str, Any]:
     """Return the questions of cookiecutter.json with their defaults."""
@@ -88,11 +94,10 @@ def project_slug_problem(answers: Answers) -> str:
 
 def folder_problem(answers: Answers) -> str:
     """Tell whether the project's folder is there already; who calls the engine without its command may have that."""
-    context = click.get_current_context(silent=True)
-    options = context.params if context else {}
+    options = _options()
     if "output_dir" not in options or options.get("overwrite_if_exists"):
         return ""
-    folder = Path(str(options["output_dir"]), str(answers["project_slug"]))
+    folder = Path(options["output_dir"], str(answers["project_slug"]))
     return f"exists already in {folder.parent.resolve()}, choose another name or remove it" if folder.exists() else ""
 
 
@@ -151,6 +156,12 @@ def _refuse(answers: Answers, question: str, problem: str) -> NoReturn:
     text = " ".join(str(answers[question]).split())
     shown = text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "..."
     raise click.ClickException(f"{question}: {shown!r} {problem}.")
+
+
+def _options() -> dict[str, Any]:
+    """Return the options of the running command, none if the engine was called from Python."""
+    context = click.get_current_context(silent=True)
+    return context.params if context else {}
 
 
 def _is_taken(text: str) -> bool:

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 LOCAL = {{ (cookiecutter.oidc_provider == "local") | string }}
-FOLDER = {{ (cookiecutter._output_dir ~ "/" ~ cookiecutter.project_slug) | quoted("python") }}
+FOLDER = {{ cookiecutter | folder_to_enter | quoted("python") }}
 
 
 def write_env() -> None:
@@ -27,9 +27,7 @@ def write_env() -> None:
 
 def next_commands() -> str:
     """Return the commands that lead to the first login."""
-    here = os.environ.get("PWD") or os.getcwd()
-    folder = os.path.relpath(FOLDER, here) if Path(FOLDER).is_relative_to(here) else FOLDER
-    steps = [f"cd {folder}" if " " not in folder else f'cd "{folder}"']
+    steps = [f'cd "{FOLDER}"' if " " in FOLDER else f"cd {FOLDER}"]
     if not LOCAL:
         steps += [
             "# register http://localhost:8000/oidc/callback/ at the OP as a redirect URI",

@@ -36,9 +36,14 @@ def verification_key(header: dict[str, Any]) -> Any:
     half a minute for the whole site. Raises `LoginError`: ID_TOKEN_KEY, or those of `oidc.provider`.
     """
     if header["alg"] in SYMMETRIC:
+        if not conf.OIDC_RP_CLIENT_SECRET:
+            raise LoginError(Reason.ID_TOKEN_KEY, "OIDC_RP_CLIENT_SECRET is not set")
         return conf.OIDC_RP_CLIENT_SECRET.encode()
     if conf.OIDC_RP_IDP_SIGN_KEY:
-        return load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
+        try:
+            return load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
+        except ValueError as error:
+            raise LoginError(Reason.ID_TOKEN_KEY, "OIDC_RP_IDP_SIGN_KEY is no public key") from error
     url = provider.endpoint("jwks_uri")
     if not url:
         raise LoginError(Reason.METADATA_INVALID, "no jwks_uri, and OIDC_OP_JWKS_ENDPOINT is not set")

@@ -72,7 +72,7 @@ def read_header(token: object) -> dict[str, Any]:
         raise LoginError(Reason.ID_TOKEN_MALFORMED, "not three parts of base64url")
     try:
         header = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
         raise LoginError(Reason.ID_TOKEN_MALFORMED, shorten(str(error))) from error
     if "crit" in header or "b64" in header:
         raise LoginError(Reason.ID_TOKEN_MALFORMED, "critical header extensions are not supported")
@@ -112,7 +112,7 @@ def check_audience(claims: dict[str, Any], client_id: str, trusted: Collection[s
         audiences = [audiences]
     if not isinstance(audiences, list) or client_id not in audiences:
         raise LoginError(Reason.ID_TOKEN_AUDIENCE, f"aud is {shorten(claims.get('aud'))}, expected {client_id!r}")
-    if any(audience != client_id and audience not in trusted for audience in audiences):
+    if any(audience not in (client_id, *trusted) for audience in audiences):
         raise LoginError(Reason.ID_TOKEN_AUDIENCE, f"aud {shorten(audiences)} has audiences that are not trusted")
 
 
@@ -203,9 +203,10 @@ def merge_claims(id_token_claims: dict[str, Any], userinfo: dict[str, Any]) -> d
     `email_verified` is a statement about the address beside it, so it never comes from the other source.
     """
     merged = {**userinfo, **id_token_claims}
-    unclear = "email" in id_token_claims and "email_verified" not in id_token_claims
-    if unclear and userinfo.get("email") != id_token_claims["email"]:
-        merged.pop("email_verified", None)
+    merged.pop("email_verified", None)
+    for source in (userinfo, id_token_claims):
+        if "email_verified" in source and source.get("email") == merged.get("email"):
+            merged["email_verified"] = source["email_verified"]
     return merged
 
 

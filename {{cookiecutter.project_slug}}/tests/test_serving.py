@@ -72,7 +72,7 @@ def test_gunicorn_serves_pages_static_files_and_no_query_in_its_log(served: tupl
 def test_gunicorn_says_what_is_wrong_with_the_environment() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OIDC_")}
     environment |= {"DJANGO_SETTINGS_MODULE": "config.settings", "ENV_FILE": os.devnull}
-    result = subprocess.run(GUNICORN, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=30)
+    result = subprocess.run(GUNICORN, cwd=settings.BASE_DIR, env=environment, capture_output=True, timeout=30)
     assert result.returncode != 0
-    assert "OIDC_OP_ISSUER is not set" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert b"OIDC_OP_ISSUER is not set" in result.stderr
+    assert b"Traceback" not in result.stderr

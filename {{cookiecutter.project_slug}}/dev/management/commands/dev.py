@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import DatabaseError, connection
@@ -26,7 +27,8 @@ class Command(BaseCommand):
             raise CommandError("dev is for development: set DEBUG=true in .env, or serve the site with gunicorn.")
         site = _address(settings.SITE_URL, "SITE_URL")
         issuer = urlsplit(settings.OIDC_OP_ISSUER)
-        embedded = issuer.scheme == "http" and not issuer.path.strip("/")
+        # Plain http is for this machine only; an OP of the developer's own that runs there is left alone.
+        embedded = issuer.scheme == "http" and not issuer.path.strip("/") and not _is_running(settings.OIDC_OP_ISSUER)
         _require_free(*site, "SITE_URL")
         if embedded:
             _require_free("127.0.0.1", issuer.port or 80, "OIDC_OP_ISSUER")
@@ -38,6 +40,8 @@ class Command(BaseCommand):
                 except ImportError as error:
                     raise CommandError("The development OP is not installed: run `uv sync`.") from error
                 self.stdout.write(f"Development OP: {settings.OIDC_OP_ISSUER}  (users: dev/users.json)")
+            else:
+                self.stdout.write(f"OP:             {settings.OIDC_OP_ISSUER}")
             self.stdout.write(self.style.SUCCESS(f"Site:           {settings.SITE_URL}/"))
             self.stdout.write("Ctrl-C stops both.\n")
             self.stdout.flush()
@@ -85,6 +89,14 @@ def _address(url: str, name: str) -> tuple[str, int]:
     if parts.scheme != "http":
         raise CommandError(f"dev serves plain http on this machine: set {name}=http://localhost:8000 in .env.")
     return ("127.0.0.1" if parts.hostname == "localhost" else str(parts.hostname)), parts.port or 80
+
+
+def _is_running(issuer: str) -> bool:
+    try:
+        metadata = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=2).json()
+    except (requests.RequestException, ValueError):
+        return False
+    return isinstance(metadata, dict) and metadata.get("issuer") == issuer
 
 
 def _require_free(host: str, port: int, name: str) -> None:

@@ -1,0 +1,34 @@
+"""Rendering the template, as tests need it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SITE = REPOSITORY / "{{cookiecutter.project_slug}}"
+
+
+def render(folder: Path, **answers: object) -> Path:
+    """Render the template into `folder` with `answers` and return the site's folder."""
+    return Path(
+        cookiecutter(str(REPOSITORY), no_input=True, default_config=True, output_dir=str(folder), extra_context=answers)
+    )
+
+
+def run_cookiecutter(folder: Path, *arguments: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in `folder` as a person would; `typed` are the lines she answers with, without it nothing is asked."""
+    asking = [] if typed is not None else ["--no-input"]
+    command = [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *asking, *arguments]
+    # The replay file goes into the home folder, which is not the test's.
+    config = folder / "cookiecutter.yaml"
+    config.write_text(f'cookiecutters_dir: "{folder}/templates"\nreplay_dir: "{folder}/replay"\n')
+    return subprocess.run(
+        [*command, "--config-file", str(config)], input=typed, capture_output=True, text=True, cwd=folder, timeout=60
+    )
+
+
+def files_of(site: Path) -> dict[str, bytes]:
+    """Return the content of every file of a site by its path."""
+    return {str(path.relative_to(site)): path.read_bytes() for path in sorted(site.rglob("*")) if path.is_file()}

@@ -1,0 +1,106 @@
+"""Rendered sites that are installed and run for real."""
+
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+
+def interpreter(minimum: tuple[int, int]) -> str | None:
+    """Return a Python of at least the version `minimum` on this machine, or None."""
+    if sys.version_info >= minimum:
+        return sys.executable
+    names = [f"python3.{minor}" for minor in range(14, minimum[1] - 1, -1)]
+    pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
+    candidates = [path for name in names if (path := shutil.which(name))]
+    candidates += [path for name in names for path in glob.glob(f"{pyenv}/versions/*/bin/{name}")]
+    # A shim of a version manager is on the PATH whether or not its version is switched on.
+    return next((path for path in candidates if subprocess.run([path, "-V"], capture_output=True).returncode == 0), None)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A rendered site in `folder`, with an environment of its own for `python`."""
+
+    folder: Path
+    python: str
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Return the environment of commands: the one of this process without its virtual environment."""
+        inherited = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CI")}
+        return inherited | {"UV_PYTHON": self.python} | changes
+
+    def run(self, *command: str, **changes: str) -> str:
+        """Run a command in the site's folder and return its output; raises `AssertionError` with it on failure."""
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.environment(**changes), capture_output=True, text=True, timeout=600
+        )
+        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    @contextmanager
+    def running(self, *command: str, url: str, **changes: str) -> Iterator["Running"]:
+        """Run a server in the site's folder until the context ends; it answers at `url` when the context begins."""
+        log = self.folder / "server.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment(**changes) | {"PYTHONUNBUFFERED": "1"},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            server = Running(process, log)
+            try:
+                server.wait_for(url)
+                yield server
+            finally:
+                server.interrupt()
+
+
+@dataclass(frozen=True)
+class Running:
+    process: subprocess.Popen
+    log: Path
+
+    def wait_for(self, url: str) -> None:
+        for _ in range(600):
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                requests.get(url, timeout=5)
+            except requests.ConnectionError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError(f"nothing answers at {url}: {self.log.read_text()}")
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C, as a terminal does: for the whole group in the foreground. Return the exit code."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"Ctrl-C does not end it: {self.log.read_text()}") from None
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer, make and git. Without make: see README.md.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
+SOURCES := cookiecutter_django_oidc_v1 tests
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 
@@ -13,8 +14,8 @@ demo: .venv/installed
 
 # Check everything: the questions, the rendered files, and sites that really run.
 test: .venv/installed
-	ruff check .
-	ruff format --check .
+	ruff check $(SOURCES)
+	ruff format --check $(SOURCES)
 	pytest
 
 clean:

@@ -41,7 +41,7 @@ class SiteExtension(Extension):
             is_template = "{" not in source or source in _own_texts() or _is_own_path(source)
         else:
             is_template = not name.startswith("templates/")
-        return source if is_template else "{{ %r }}" % source
+        return source if is_template else f"{{{{ {source!r} }}}}"
 
 
 @cache

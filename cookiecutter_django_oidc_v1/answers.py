@@ -6,6 +6,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,12 +20,12 @@ Answers = Mapping[str, Any]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Folders and packages of the rendered site; a project of the same name would hide or require itself.
-SITE_MODULES = frozenset(
-    "accounts authlib config cryptography csp dev django environ gunicorn hypothesis jinja2 jwt manage "
-    "mozilla_django_oidc oidc oidc_provider_mock pages psycopg pytest redis requests ruff static staticfiles "
-    "templates test tests whitenoise".split()
-)
-DISTRIBUTIONS = frozenset({"django_csp", "django_environ", "pyjwt", "pytest_django"})
+SITE_MODULES = {
+    "accounts", "authlib", "config", "cryptography", "csp", "dev", "django", "environ", "gunicorn", "hypothesis",
+    "jinja2", "jwt", "manage", "mozilla_django_oidc", "oidc", "oidc_provider_mock", "pages", "psycopg", "pytest",
+    "redis", "requests", "ruff", "static", "staticfiles", "templates", "test", "tests", "whitenoise",
+}  # fmt: skip
+DISTRIBUTIONS = {"django_csp", "django_environ", "pyjwt", "pytest_django"}
 LONGEST_NAME = 80
 LONGEST_SLUG = 64
 RENEWAL_SECONDS = range(60, 86_401)
@@ -165,14 +166,11 @@ def _options() -> dict[str, Any]:
 
 
 def _is_taken(text: str) -> bool:
-    name = text.lower()
-    modules = {module.lower() for module in sys.stdlib_module_names}
-    return keyword.iskeyword(text) or name in {"true", "false", "none"} or name in modules | SITE_MODULES | DISTRIBUTIONS
+    taken = SITE_MODULES | DISTRIBUTIONS | {module.lower() for module in sys.stdlib_module_names}
+    return keyword.iskeyword(text) or text.lower() in taken
 
 
 def _remove_empty(folder: Path) -> None:
-    try:
+    # A folder that was there before holds somebody's work, and stays.
+    with suppress(OSError):
         folder.rmdir()
-    except OSError:
-        # It was there before, and holds somebody's work.
-        pass

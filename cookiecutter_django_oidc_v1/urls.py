@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 # The characters that a URL may have unescaped, without the fragment (RFC 3986).
-URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~:/@!$&'()*+,;=%-]*)?(\?[A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
+CHARACTER = r"[A-Za-z0-9._~:/@!$&'()*+,;=%-]"
+URL = re.compile(rf"https?://[A-Za-z0-9.\[\]:_-]+(/{CHARACTER}*)?(\?({CHARACTER}|\?)*)?")
 
 
 def web_url_problem(url: str) -> str:

@@ -18,7 +18,7 @@ def render(folder: Path, **answers: object) -> Path:
 
 
 def run_cookiecutter(folder: Path, *arguments: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command in `folder` as a person would; `typed` are the lines she answers with, without it nothing is asked."""
+    """Run the command in `folder` as a person would, who answers with the lines `typed` or is not asked."""
     asking = [] if typed is not None else ["--no-input"]
     command = [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *asking, *arguments]
     # The replay file goes into the home folder, which is not the test's.

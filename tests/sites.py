@@ -25,7 +25,7 @@ def interpreter(minimum: tuple[int, int]) -> str | None:
     candidates = [path for name in names if (path := shutil.which(name))]
     candidates += [path for name in names for path in glob.glob(f"{pyenv}/versions/*/bin/{name}")]
     # A shim of a version manager is on the PATH whether or not its version is switched on.
-    return next((path for path in candidates if subprocess.run([path, "-V"], capture_output=True).returncode == 0), None)
+    return next((path for path in candidates if not subprocess.run([path, "-V"], capture_output=True).returncode), None)
 
 
 @dataclass(frozen=True)

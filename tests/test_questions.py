@@ -173,7 +173,7 @@ def issuer(request) -> Iterator[str]:
     """An OP on this machine that has a discovery document."""
 
     class Discovery(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             found = self.path == f"{request.param}/.well-known/openid-configuration"
             self.send_response(200 if found else 404)
             self.end_headers()

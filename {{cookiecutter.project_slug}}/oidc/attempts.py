@@ -14,6 +14,7 @@ from typing import Any
 
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import iri_to_uri
 
 from oidc import cached
 from oidc.conf import conf
@@ -56,7 +57,9 @@ class Attempt:
 
 def start(next_url: str = "", **asked: Any) -> Attempt:
     """Return a fresh attempt; `asked` are the fields of `Attempt` that describe the request."""
-    kept = next_url if len(next_url) <= MAX_NEXT_CHARACTERS else ""
+    # Percent-encoded as in a Location header: JSON would make six characters of each that is not ASCII.
+    encoded = iri_to_uri(next_url)
+    kept = encoded if len(encoded) <= MAX_NEXT_CHARACTERS else ""
     return Attempt(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), kept, **asked)
 
 

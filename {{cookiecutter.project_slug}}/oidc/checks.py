@@ -5,7 +5,6 @@ https://docs.djangoproject.com/en/stable/topics/checks/
 
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, register
 
 from oidc import keys
@@ -15,7 +14,7 @@ from oidc.conf import conf
 @register(Tags.security)
 def check_session_engine(**kwargs: Any) -> list[CheckMessage]:
     """Sessions in cookies can be replayed, cannot be ended, and would show tokens to the browser."""
-    if not settings.SESSION_ENGINE.endswith(".signed_cookies"):
+    if not conf.SESSION_ENGINE.endswith(".signed_cookies"):
         return []
     return [
         Error(
@@ -29,7 +28,7 @@ def check_session_engine(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_session_cookie(**kwargs: Any) -> list[CheckMessage]:
     """A Strict session cookie is not sent when the OP redirects back, so every login would seem to be lost."""
-    if settings.SESSION_COOKIE_SAMESITE != "Strict":
+    if conf.SESSION_COOKIE_SAMESITE != "Strict":
         return []
     return [
         Error(
@@ -75,7 +74,7 @@ def check_sign_algorithm(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_cache(**kwargs: Any) -> list[CheckMessage]:
     """With a cache for each process, every process fetches the OP's keys for itself."""
-    if not settings.CACHES["default"]["BACKEND"].endswith((".LocMemCache", ".DummyCache")):
+    if not conf.CACHES["default"]["BACKEND"].endswith((".LocMemCache", ".DummyCache")):
         return []
     return [
         Info(

@@ -41,11 +41,14 @@ DEFAULTS: dict[str, Any] = {
     "OIDC_STORE_ID_TOKEN": False,
     "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS": 15 * 60,
     "OIDC_CREATE_USER": True,
-    # The site.
+    # The site. Django itself has defaults for what is not set.
     "SITE_URL": "",
     "LOGIN_REDIRECT_URL": "/",
     "LOGOUT_REDIRECT_URL": "/",
     "DEBUG": False,
+    "SESSION_ENGINE": "",
+    "SESSION_COOKIE_SAMESITE": "",
+    "CACHES": {},
 }
 
 

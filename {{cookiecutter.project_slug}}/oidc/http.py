@@ -12,10 +12,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from oidc.conf import conf
 from oidc.errors import LoginError, Reason, shorten
@@ -55,7 +57,8 @@ def request(method: str, endpoint: str, **options: Any) -> Answer:
     Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT, OP_BUSY, or OP_ANSWER for more than 512 KiB or a redirect.
     """
     client = _client()
-    if not client.free.acquire(blocking=False):
+    # A burst of logins passes; while the OP hangs, those behind it learn so in a tenth of the time.
+    if not client.free.acquire(timeout=conf.OIDC_TIMEOUT / 10):
         raise LoginError(Reason.OP_BUSY, f"{conf.OIDC_OP_MAX_WAITING} requests are waiting", endpoint=endpoint)
     deadline = time.monotonic() + conf.OIDC_TIMEOUT
     try:
@@ -80,6 +83,8 @@ class _Client:
         self.session = requests.Session()
         # ~/.netrc and HTTP_PROXY of the machine must not change who this site authenticates as, or where.
         self.session.trust_env = False
+        # A cookie from the OP would carry something of one person's login into the next one's.
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.session.verify = conf.OIDC_OP_CA_BUNDLE or True
         self.session.proxies = dict(conf.OIDC_PROXY or {})
         self.session.headers["Accept"] = "application/json, application/jwt"
@@ -95,15 +100,16 @@ class _Client:
                 if 300 <= response.status_code < 400:
                     raise LoginError(Reason.OP_ANSWER, f"HTTP {response.status_code}, a redirect", endpoint=endpoint)
                 body = b""
-                for part in response.iter_content(8192):
+                # read1 returns what has come so far: also a body that drips is held against the deadline.
+                while part := response.raw.read1(8192, decode_content=True):
                     body += part
                     if len(body) > MAX_BYTES:
                         raise LoginError(Reason.OP_ANSWER, f"more than {MAX_BYTES} bytes", endpoint=endpoint)
                     if time.monotonic() > deadline:
                         raise LoginError(Reason.OP_TIMEOUT, f"body took over {timeout} s", endpoint=endpoint)
-        except requests.Timeout as error:
+        except (requests.Timeout, ReadTimeoutError) as error:
             raise LoginError(Reason.OP_TIMEOUT, type(error).__name__, endpoint=endpoint) from error
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise LoginError(Reason.OP_UNREACHABLE, shorten(_cause(error)), endpoint=endpoint) from error
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Answer(endpoint, response.status_code, media_type, body)

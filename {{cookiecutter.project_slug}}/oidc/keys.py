@@ -25,7 +25,8 @@ KEY_TYPES: dict[str, tuple[str, frozenset[str]]] = {
 }
 SYMMETRIC = {"HS256"}
 SUPPORTED = [*KEY_TYPES, *SYMMETRIC]
-MINIMUM_RSA_BITS = 2048
+# RFC 7518 3.3 sets the lower limit; far beyond the upper one a single signature keeps a processor busy.
+RSA_BITS = range(2048, 16 * 1024 + 1)
 
 
 def verification_key(header: dict[str, Any]) -> Any:
@@ -107,5 +108,5 @@ def _parse_public(jwk: str, algorithm: str) -> Any | None:
         key = jwt.PyJWK(json.loads(jwk), algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
-    too_short = algorithm[:2] in ("RS", "PS") and key.key_size < MINIMUM_RSA_BITS
-    return None if too_short else key
+    unfit = algorithm[:2] in ("RS", "PS") and key.key_size not in RSA_BITS
+    return None if unfit else key

@@ -19,8 +19,11 @@ ENDPOINTS = {
     "end_session_endpoint": "OIDC_OP_END_SESSION_ENDPOINT",
 }
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
-REFUSED_CODE = {"invalid_grant"}
-REFUSED_CLIENT = {"invalid_client", "unauthorized_client"}
+TOKEN_ERRORS = {
+    "invalid_grant": Reason.CODE_REFUSED,
+    "invalid_client": Reason.CLIENT_REFUSED,
+    "unauthorized_client": Reason.CLIENT_REFUSED,
+}
 
 
 def endpoint(name: str) -> str:
@@ -36,9 +39,12 @@ def metadata() -> dict[str, Any]:
 
     Raises `LoginError`: METADATA_INVALID, or that of `oidc.http.request`, if no older copy exists.
     """
-    issuer = conf.OIDC_OP_ISSUER
-    url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    return cached.document("metadata", url, lambda url: check_metadata(_get_json(url), issuer))
+    return cached.document("metadata", conf.OIDC_OP_ISSUER, fetch_metadata)
+
+
+def fetch_metadata(issuer: str) -> dict[str, Any]:
+    """Fetch the discovery document of `issuer` (Discovery 4.1); raises `LoginError`."""
+    return check_metadata(_get_json(f"{issuer.rstrip('/')}/.well-known/openid-configuration"), issuer)
 
 
 def needs_metadata() -> bool:
@@ -151,10 +157,6 @@ def _preferred_method() -> str:
 
 def _token_error(answer: http.Answer, body: dict[str, Any]) -> LoginError:
     op_error = body.get("error")
-    reason = Reason.OP_ERROR if isinstance(op_error, str) else Reason.OP_ANSWER
-    if op_error in REFUSED_CODE:
-        reason = Reason.CODE_REFUSED
-    elif op_error in REFUSED_CLIENT:
-        reason = Reason.CLIENT_REFUSED
+    reason = TOKEN_ERRORS.get(op_error, Reason.OP_ERROR) if isinstance(op_error, str) else Reason.OP_ANSWER
     detail = f"HTTP {answer.status} {shorten(body.get('error_description', ''))}"
     return LoginError(reason, detail, op_error=shorten(op_error), endpoint=answer.endpoint)

@@ -221,7 +221,7 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         error.op_error or "-",
         error.detail or "-",
     )
-    login_refused.send(sender=type(error), request=request, reason=reason, reference=reference)
+    login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference)
     field = conf.OIDC_REDIRECT_FIELD_NAME
     context = {
         "title": _("Sign-in failed"),

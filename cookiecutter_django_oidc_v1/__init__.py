@@ -38,7 +38,7 @@ class SiteExtension(Extension):
         have braces of their own, and the engine cannot copy a file whose name is conditional.
         """
         if name is None:
-            is_template = "{" not in source or source in _own_texts() or _is_own_path(source)
+            is_template = source in _own_texts() or _is_own_path(source)
         else:
             is_template = not name.startswith("templates/")
         return source if is_template else f"{{{{ {source!r} }}}}"

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class Site:
     @contextmanager
     def running(self, *command: str, url: str, **changes: str) -> Iterator["Running"]:
         """Run a server in the site's folder until the context ends; it answers at `url` when the context begins."""
-        log = self.folder / "server.log"
+        log = Path(tempfile.mkdtemp(), "server.log")
         with log.open("w") as output:
             process = subprocess.Popen(
                 command,

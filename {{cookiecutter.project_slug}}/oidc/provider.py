@@ -91,7 +91,7 @@ def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> dict[str,
     answer = http.request("POST", _required("token_endpoint"), data=form, headers=headers)
     tokens = answer.json_object()
     if answer.status != 200:
-        raise _token_error(answer, tokens)
+        raise _token_error(answer, tokens, [code, code_verifier, conf.OIDC_RP_CLIENT_SECRET])
     return tokens
 
 
@@ -155,8 +155,12 @@ def _preferred_method() -> str:
     return "client_secret_post"
 
 
-def _token_error(answer: http.Answer, body: dict[str, Any]) -> LoginError:
+def _token_error(answer: http.Answer, body: dict[str, Any], secrets: list[str]) -> LoginError:
+    """Return the error for a refused code; some OPs quote what they refuse, so `secrets` are taken out of the text."""
     op_error = body.get("error")
     reason = TOKEN_ERRORS.get(op_error, Reason.OP_ERROR) if isinstance(op_error, str) else Reason.OP_ANSWER
-    detail = f"HTTP {answer.status} {shorten(body.get('error_description', ''))}"
+    description = str(body.get("error_description", ""))
+    for secret in filter(None, secrets):
+        description = description.replace(secret, "[...]")
+    detail = f"HTTP {answer.status} {shorten(description)}"
     return LoginError(reason, detail, op_error=shorten(op_error), endpoint=answer.endpoint)

@@ -12,11 +12,18 @@ os.environ |= {
     "OIDC_OP_ISSUER": "http://localhost:9400",
     "OIDC_RP_CLIENT_ID": "site-under-test",
     "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),
+    "OIDC_RP_SIGN_ALGO": "RS256",
+    "OIDC_CREATE_USER": "true",
+    "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS": "900",
     "OIDC_STAFF_GROUPS": "staff",
     "OIDC_SUPERUSER_GROUPS": "administrators",
 }
 
 from config.settings import *  # noqa: E402, F403
+
+# Tests of a policy choose it themselves.
+OIDC_USER_MATCHING = "subject"
+OIDC_USERNAME = "preferred_username"
 
 # Hashing slowly is for real passwords, compressing and collecting files for real visitors.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

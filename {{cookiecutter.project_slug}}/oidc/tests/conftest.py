@@ -26,7 +26,7 @@ class Browser:
     def leave(self, next_url: str = "") -> HttpResponse:
         return self.client.get("/oidc/authenticate/", {"next": next_url} if next_url else {})
 
-    def come_back(self, parameters: dict[str, str] | str) -> HttpResponse:
+    def come_back(self, parameters: dict[str, str]) -> HttpResponse:
         return self.client.get("/oidc/callback/", parameters)
 
     def log_in(self, next_url: str = "") -> HttpResponse:

@@ -9,6 +9,7 @@ import threading
 import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPMessage
@@ -71,6 +72,7 @@ class Asked:
     path: str
     headers: HTTPMessage
     form: dict[str, str]
+    connection: tuple[str, int]
 
 
 class OP:
@@ -189,10 +191,15 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def handle(self) -> None:
+        # The site may hang up: that is often what the test is about.
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         op: OP = self.server.op
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        asked = Asked(urlsplit(self.path).path, self.headers, dict(parse_qsl(body.decode())))
+        asked = Asked(urlsplit(self.path).path, self.headers, dict(parse_qsl(body.decode())), self.client_address)
         op.requests.append(asked)
         if fault := op.faults.get(asked.path):
             fault(self)

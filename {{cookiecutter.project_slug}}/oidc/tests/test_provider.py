@@ -1,17 +1,24 @@
 """What the OP says about itself, and how it behaves over HTTP."""
 
+import ssl
 import time
 from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from oidc import http, provider
 from oidc.errors import LoginError
 from oidc.tests.conftest import Browser
-from oidc.tests.op import ABSENT, CLIENT, DISCOVERY, OP, answers, dead, drip, raw, slow
+from oidc.tests.op import ABSENT, CLIENT, DISCOVERY, OP, answers, dead, drip, private_key, raw, slow
 
 PATHS = [DISCOVERY, "/token", "/jwks", "/userinfo"]
 HTML = answers(b"<!doctype html><title>Login</title>", "text/html")
@@ -104,8 +111,8 @@ def test_an_op_without_userinfo_can_sign_people_in(browser: Browser, op: OP) -> 
     ("fault", "reason"),
     [
         pytest.param(dead, "op_unreachable", id="dead"),
-        pytest.param(slow, "op_timeout", id="slow"),
-        pytest.param(drip, "op_timeout", id="drip"),
+        pytest.param(slow, "op_timeout", id="slow", marks=pytest.mark.slow),
+        pytest.param(drip, "op_timeout", id="drip", marks=pytest.mark.slow),
         pytest.param(raw(b"SSH-2.0-OpenSSH\r\n"), "op_unreachable", id="no-http"),
         pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), "op_unreachable", id="cut-off"),
         pytest.param(answers(b" " * (http.MAX_BYTES + 1)), "op_answer", id="huge"),
@@ -228,12 +235,46 @@ def test_cookies_of_the_op_are_not_kept_for_the_next_person(browser: Browser, op
     assert not op.asked("/token")[0].headers["Cookie"]
 
 
+@pytest.fixture
+def certificate(op: OP, settings, tmp_path: Path) -> Path:
+    """Put the OP behind TLS; the value is its certificate, which it has signed itself."""
+    key, name, now = private_key("P-256", 1), x509.Name([]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = builder.add_extension(names, critical=True).sign(key, SHA256())
+    path = tmp_path / "op.pem"
+    path.write_bytes(
+        signed.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    op.server.socket = context.wrap_socket(op.server.socket, server_side=True)
+    settings.OIDC_OP_ISSUER = op.issuer = op.issuer.replace("http://", "https://")
+    return path
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(browser: Browser, certificate: Path) -> None:
+    assert browser.outcome() == "op_unreachable"
+
+
+def test_a_certificate_of_the_configured_authority_is_trusted(browser: Browser, certificate: Path, settings) -> None:
+    settings.OIDC_OP_CA_BUNDLE = str(certificate)
+    assert browser.outcome() == "signed_in"
+
+
+def test_connections_are_kept(browser: Browser, op: OP) -> None:
+    for _ in range(3):
+        browser.log_in()
+    assert len({asked.connection for asked in op.requests}) == 1
+
+
 def test_a_proxy_is_used_where_one_is_set(browser: Browser, op: OP, settings) -> None:
     settings.OIDC_PROXY = {"http": op.issuer}
     settings.OIDC_OP_ISSUER = op.metadata["issuer"] = "http://127.0.0.1:9"
     assert browser.leave().status_code == 302
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [slow, drip])
 def test_a_hanging_op_takes_a_bounded_number_of_threads_and_gives_them_back(op: OP, settings, fault: Callable) -> None:
     settings.OIDC_TIMEOUT, settings.OIDC_OP_MAX_WAITING = 1, 1

@@ -1,4 +1,4 @@
-"""The users of this site, and who they are at the OP."""
+"""The users of this site, who they are at the OP, and when they signed in."""
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -27,3 +27,21 @@ class Identity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} at {self.issuer}"
+
+
+class SignIn(models.Model):
+    """A sign-in of a user, or one that was refused: then `refused` has the reason code."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_ins", null=True, verbose_name=_("user")
+    )
+    at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
+    by_password = models.BooleanField(_("by password"), default=False)
+    refused = models.CharField(_("refused"), max_length=50, blank=True)
+
+    class Meta:
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.at:%Y-%m-%d %H:%M} {self.refused or 'signed in'}"

@@ -199,6 +199,10 @@ STORAGES = {
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.OIDCBackend"]
+# Staff with a password may use /admin/password/ while this is on: for the day on which the OP is down.
+BREAK_GLASS_LOGIN = env.flag("BREAK_GLASS_LOGIN", default=False)
+if BREAK_GLASS_LOGIN:
+    AUTHENTICATION_BACKENDS += ["django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "oidc_authentication_init"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -206,9 +210,16 @@ LOGOUT_REDIRECT_URL = "/"
 OIDC_USER_MATCHING = {{ cookiecutter.user_matching | quoted("python") }}
 OIDC_CREATE_USER = env.flag("OIDC_CREATE_USER", default={{ cookiecutter.create_users }})
 OIDC_USERNAME = {{ cookiecutter.username | quoted("python") }}
+OIDC_EMAILS_ARE_VERIFIED = env.flag("OIDC_EMAILS_ARE_VERIFIED", default=False)
+OIDC_ALLOWED_EMAIL_DOMAINS = env.words("OIDC_ALLOWED_EMAIL_DOMAINS", default=[])
+OIDC_ALLOWED_HOSTED_DOMAINS = env.words("OIDC_ALLOWED_HOSTED_DOMAINS", default=[])
+OIDC_ALLOWED_TENANTS = env.words("OIDC_ALLOWED_TENANTS", default=[])
+OIDC_REQUIRED_GROUPS = env.words("OIDC_REQUIRED_GROUPS", default=[])
+OIDC_REQUIRED_ANY_GROUP = env.words("OIDC_REQUIRED_ANY_GROUP", default=[])
 OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", default="groups")
 OIDC_STAFF_GROUPS = env.words("OIDC_STAFF_GROUPS", default=[])
 OIDC_SUPERUSER_GROUPS = env.words("OIDC_SUPERUSER_GROUPS", default=[])
+OIDC_MANAGED_GROUPS = env.words("OIDC_MANAGED_GROUPS", default=[])
 
 # The OpenID Provider (OP). An endpoint that is not set comes from the issuer's discovery document.
 # https://mozilla-django-oidc.readthedocs.io/en/stable/settings.html

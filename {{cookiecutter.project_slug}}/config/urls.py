@@ -6,13 +6,14 @@ https://docs.djangoproject.com/en/stable/topics/http/urls/
 from django.contrib import admin
 from django.urls import include, path
 
-from accounts.views import admin_login
+from accounts.views import admin_login, break_glass
 from config import health
 
 urlpatterns = [
     path("", include("pages.urls")),
     path("oidc/", include("oidc.urls")),
     path("admin/login/", admin_login),
+    path("admin/password/", break_glass),
     path("admin/", admin.site.urls),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

@@ -6,4 +6,4 @@ class OIDCConfig(AppConfig):
     verbose_name = "OpenID Connect"
 
     def ready(self) -> None:
-        from oidc import checks  # noqa: F401 - importing registers the system checks
+        from oidc import checks, sessions  # noqa: F401 - importing registers checks and receivers

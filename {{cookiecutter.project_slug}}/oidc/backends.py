@@ -63,7 +63,13 @@ class OIDCAuthenticationBackend(LibraryBackend):
         claims = self.verify_token(id_token, attempt=attempt, access_token=access_token)
         user = self.get_or_create_user(access_token, id_token, claims)
         self.store_tokens(access_token, id_token)
+        request.oidc_claims = claims
         return user
+
+    def get_user(self, user_id: Any) -> AbstractBaseUser | None:
+        """Return the user of a session; the library lets those in who were deactivated meanwhile."""
+        user = super().get_user(user_id)
+        return user if user is not None and self.user_can_authenticate(user) else None
 
     def get_token(self, payload: dict[str, str]) -> dict[str, Any]:
         """Return the token response for a code; raises `LoginError`."""

@@ -202,6 +202,13 @@ class Reason(Enum):
         _ASK,
         "verify_claims in accounts/backends.py said no.",
     )
+    GROUPS_MISSING = (
+        403,
+        _("The sign-in service did not say which groups you are in."),
+        _ASK,
+        "OIDC_GROUPS_CLAIM names no claim that came. Entra ID leaves groups out for people in more than 200: "
+        "let it send only groups assigned to the application, or use app roles.",
+    )
     USER_UNKNOWN = (
         403,
         _("You have no account here yet, and accounts are made by an administrator."),

@@ -2,5 +2,5 @@
 
 from django.dispatch import Signal
 
-# Sent with request, reason (oidc.errors.Reason) and reference (str) when a login was refused.
+# Sent when a login was refused: request, reason (oidc.errors.Reason), reference (str), and user where it is known.
 login_refused = Signal()

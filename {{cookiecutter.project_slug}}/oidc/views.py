@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.contrib import auth
+from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
@@ -21,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
-from oidc import attempts, provider
+from oidc import attempts, provider, sessions
 from oidc.attempts import Attempt
 from oidc.conf import conf
 from oidc.errors import LoginError, Reason, shorten
@@ -72,6 +73,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
     def answer(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
         """Return the response for an answer of the OP: on to the site, or the page of a failed login."""
         self.attempt: Attempt | None = None
+        self.user: AbstractBaseUser | None = None
         try:
             response = self.complete(request, parameters)
         except LoginError as error:
@@ -115,20 +117,24 @@ class CallbackView(OIDCAuthenticationCallbackView):
     def login_success(self) -> HttpResponse:
         """Log the user in under a new session key; a renewal of the same user leaves session and CSRF token alone."""
         renewed = self.attempt.silent and self.request.user == self.user
+        session = self.request.session
         if not renewed:
+            sessions.forget(session.session_key)
             auth.login(self.request, self.user)
             # Django keeps the key if the same user logs in again (session fixation).
-            self.request.session.cycle_key()
-        session = self.request.session
+            session.cycle_key()
         session.update(getattr(self.request, "oidc_tokens", {}))
         session["oidc_id_token_expiration"] = time.time() + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
+        if claims := getattr(self.request, "oidc_claims", None):
+            sid = claims.get("sid")
+            sessions.remember(session.session_key, claims["iss"], claims["sub"], sid if isinstance(sid, str) else "")
         outcome = "renewed" if renewed else "succeeded"
         logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
         return HttpResponseRedirect(self.success_url)
 
     def login_failure(self) -> HttpResponse:
         """Return the page of a failed login; `self.error` says why."""
-        return refuse(self.request, self.error, self.attempt.next if self.attempt else "")
+        return refuse(self.request, self.error, self.attempt.next if self.attempt else "", self.user)
 
 
 def leave_for_provider(request: HttpRequest, attempt: Attempt, extra: dict[str, str] | None = None) -> HttpResponse:
@@ -208,7 +214,9 @@ def check_callback_issuer(parameters: QueryDict) -> None:
         raise LoginError(Reason.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
 
 
-def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpResponse:
+def refuse(
+    request: HttpRequest, error: LoginError, next_url: str = "", user: AbstractBaseUser | None = None
+) -> HttpResponse:
     """Turn a failed login into one log line, one signal and one page that the person can act on."""
     reason = error.reason
     reference = secrets.token_hex(4).upper()
@@ -221,7 +229,7 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         error.op_error or "-",
         error.detail or "-",
     )
-    login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference)
+    login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=user)
     field = conf.OIDC_REDIRECT_FIELD_NAME
     context = {
         "title": _("Sign-in failed"),

@@ -16,7 +16,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(403, _("No access"), _("You are not allowed to see this page. Your account lacks the right for it."))
+    reason = str(exception) or _("You are not allowed to see this page. Your account lacks the right for it.")
+    return _page(403, _("No access"), reason)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

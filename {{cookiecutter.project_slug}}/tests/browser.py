@@ -1,6 +1,7 @@
 """A person with a browser, for tests of whole logins."""
 
 import requests
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpResponse
 from django.test import Client
@@ -16,6 +17,11 @@ class Browser:
 
     def get(self, path: str, **options) -> HttpResponse:
         return self.client.get(path, **options)
+
+    @property
+    def issuer(self) -> str:
+        """The OP of this test."""
+        return settings.OIDC_OP_ISSUER
 
     @property
     def user(self) -> User:

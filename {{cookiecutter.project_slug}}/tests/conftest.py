@@ -1,6 +1,8 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import requests
 from django.core.cache import cache
 
 from dev import provider
@@ -20,6 +22,17 @@ def op(development_op: str, settings) -> str:
     cache.clear()
     settings.OIDC_OP_ISSUER = development_op
     return development_op
+
+
+@pytest.fixture
+def person(op: str) -> Callable[..., str]:
+    """Return a function that gives the OP a person with `claims` and returns the person's subject."""
+
+    def make(claims: dict[str, Any], sub: str = "person") -> str:
+        requests.put(f"{op}/users/{sub}", json=claims, timeout=5).raise_for_status()
+        return sub
+
+    return make
 
 
 @pytest.fixture

@@ -55,13 +55,6 @@ def test_a_person_without_email_can_log_in(browser: Browser) -> None:
     assert "Current user: noel" in browser.get("/").content.decode()
 
 
-def test_an_unverified_address_opens_no_other_account(browser: Browser) -> None:
-    Browser().log_in("administrator")
-    browser.log_in("unverified-email")
-    assert browser.user.username == "uma"
-    assert browser.get("/admin/").status_code == 302
-
-
 def test_declining_at_the_op_is_explained(browser: Browser) -> None:
     state = parse_qs(urlsplit(browser.start("/oidc/authenticate/?next=/profile/")).query)["state"][0]
     response = browser.get(f"/oidc/callback/?error=access_denied&state={state}")
@@ -94,12 +87,3 @@ def test_logout_needs_post_and_csrf_token(browser: Browser) -> None:
     browser.client.handler.enforce_csrf_checks = True
     assert browser.client.post("/oidc/logout/").status_code == 403
     assert "Current user" in browser.get("/").content.decode()
-
-
-def test_staff_reach_the_admin_and_others_get_403(browser: Browser) -> None:
-    login = browser.get("/admin/login/?next=/admin/")["Location"]
-    assert browser.log_in("staff", login)["Location"] == "/admin/"
-    assert browser.get("/admin/").status_code == 200
-    ordinary = Browser()
-    ordinary.log_in("ordinary")
-    assert ordinary.get("/admin/login/?next=/admin/").status_code == 403

@@ -75,6 +75,15 @@ def test_an_answer_to_another_browser_is_refused(browser: Browser, op: OP) -> No
     assert not op.asked("/token")
 
 
+def test_the_cookie_of_one_attempt_does_not_serve_another(browser: Browser, op: OP) -> None:
+    browser.leave()
+    callback = op.grant(browser.leave()["Location"])
+    first, second = browser.client.cookies.values()
+    second.set(second.key, first.value, first.value)
+    browser.come_back(callback)
+    assert browser.refusals[0]["reason"].code == "attempt_unknown"
+
+
 def test_an_attempt_ends_after_ten_minutes(browser: Browser, op: OP, monkeypatch) -> None:
     callback = op.grant(browser.leave()["Location"])
     now = time.time()

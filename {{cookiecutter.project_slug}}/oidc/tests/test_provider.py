@@ -115,7 +115,7 @@ def test_an_op_without_userinfo_can_sign_people_in(browser: Browser, op: OP) -> 
         pytest.param(drip, "op_timeout", id="drip", marks=pytest.mark.slow),
         pytest.param(raw(b"SSH-2.0-OpenSSH\r\n"), "op_unreachable", id="no-http"),
         pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), "op_unreachable", id="cut-off"),
-        pytest.param(answers(b" " * (http.MAX_BYTES + 1)), "op_answer", id="huge"),
+        pytest.param(answers({"padding": "x" * http.MAX_BYTES}), "op_answer", id="huge"),
         pytest.param(answers(b"{}", status=302, Location="/elsewhere"), "op_answer", id="redirect"),
         pytest.param(answers(b"{}", status=307, Location="/elsewhere"), "op_answer", id="redirect-with-body"),
         pytest.param(HTML, "op_answer", id="html"),
@@ -184,6 +184,12 @@ def test_a_token_response_that_lacks_something_is_refused(
 ) -> None:
     op.token_response = response
     assert browser.outcome() == reason
+
+
+def test_an_access_token_that_the_id_token_does_not_vouch_for_is_not_used(browser: Browser, op: OP) -> None:
+    op.claims["at_hash"] = "another"
+    assert browser.outcome() == "id_token_access_token"
+    assert not op.asked("/userinfo")
 
 
 @pytest.mark.parametrize("userinfo", [{"iss": "https://other.example.org"}, {"aud": "another"}, {"aud": ABSENT}])

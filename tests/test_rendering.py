@@ -182,7 +182,7 @@ def test_one_set_of_pages_is_rendered_as_it_stands(tmp_path: Path, engine: str) 
         if condition in path.name
     }
     assert rendered == sources
-    assert len(rendered) == 5
+    assert len(rendered) == 7
 
 
 def test_the_site_stays_small(tmp_path: Path) -> None:

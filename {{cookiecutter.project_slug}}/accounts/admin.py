@@ -54,9 +54,12 @@ class OIDCUserAdmin(UserAdmin):
     @admin.display(description=_("latest"))
     def recent_sign_ins(self, user: User) -> str:
         """Return the latest sign-ins and refusals, the newest first."""
-        sign_ins = user.sign_ins.order_by("-at")[:RECENT]
-        lines = [
-            (record.at.isoformat(" ", "seconds"), record.refused or _("signed in"), _("by password") * record.by_password)
-            for record in sign_ins
-        ]
+        lines = (
+            (
+                record.at.isoformat(" ", "seconds"),
+                record.refused or _("signed in"),
+                _("by password") if record.by_password else "",
+            )
+            for record in user.sign_ins.order_by("-at")[:RECENT]
+        )
         return format_html_join("", "<div>{} {} {}</div>", lines) or "-"

@@ -262,7 +262,16 @@ if not OIDC_RP_CLIENT_SECRET and (OIDC_TOKEN_ENDPOINT_AUTH_METHOD != "none" or O
 # Sessions are renewed at the OP this often, in seconds (0: never), and logout goes there too.
 
 OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = env.number("OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", default={{ cookiecutter.session_renewal_seconds | int }})
-OIDC_EXEMPT_URLS = ["/healthz", "/readyz"]
+OIDC_RENEWAL = env.choice("OIDC_RENEWAL", ["redirect", "refresh_token"], default="redirect")
+OIDC_RENEWAL_GRACE_SECONDS = env.number("OIDC_RENEWAL_GRACE_SECONDS", default=900)
+OIDC_SESSION_MAX_SECONDS = env.number("OIDC_SESSION_MAX_SECONDS", default=12 * 60 * 60)
+OIDC_LOGOUT_DIALECT = env.choice(
+    "OIDC_LOGOUT_DIALECT",
+    ["standard", "cognito", "auth0"],
+    default="{{ "cognito" if cookiecutter.oidc_provider == "cognito" else "standard" }}",
+)
+OIDC_FRONTCHANNEL_LOGOUT = env.flag("OIDC_FRONTCHANNEL_LOGOUT", default=False)
+OIDC_EXEMPT_URLS = ["/healthz", "/readyz", "oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout"]
 OIDC_STORE_ID_TOKEN = True  # the id_token_hint of logout
 OIDC_OP_LOGOUT_URL_METHOD = "oidc.logout.end_session_url"
 

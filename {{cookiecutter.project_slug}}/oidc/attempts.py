@@ -92,7 +92,10 @@ def take(request: HttpRequest, state: str) -> Attempt:
         raise LoginError(Reason.ATTEMPT_EXPIRED, f"older than {MAX_AGE} s") from error
     except signing.BadSignature as error:
         raise LoginError(Reason.ATTEMPT_UNKNOWN, "no attempt of this browser has this state") from error
-    attempt = Attempt(**{**fields, "acr_values": tuple(fields["acr_values"])})
+    try:
+        attempt = Attempt(**{**fields, "acr_values": tuple(fields["acr_values"])})
+    except (TypeError, KeyError) as error:
+        raise LoginError(Reason.ATTEMPT_UNKNOWN, "the attempt is of another release of this site") from error
     if attempt.state != state:
         raise LoginError(Reason.ATTEMPT_UNKNOWN, "the attempt has another state")
     if not cached.once(f"oidc:attempt:{hashlib.sha256(state.encode()).hexdigest()}", MAX_AGE):

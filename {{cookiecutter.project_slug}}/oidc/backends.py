@@ -64,7 +64,26 @@ class OIDCAuthenticationBackend(LibraryBackend):
         user = self.get_or_create_user(access_token, id_token, claims)
         self.store_tokens(access_token, id_token)
         request.oidc_claims = claims
+        request.oidc_refresh_token = response.get("refresh_token")
         return user
+
+    def renew(
+        self, request: HttpRequest, refresh_token: str, subject: str
+    ) -> tuple[AbstractBaseUser | None, dict[str, Any]]:
+        """Return the user of `subject`, brought up to date, and the token response for a refresh token (Core 12).
+
+        Raises `LoginError` if the OP or the policy refuses, or if the answer is about somebody else.
+        """
+        self.request = request
+        response = provider.refresh(refresh_token)
+        id_token, access_token = response.get("id_token"), response.get("access_token")
+        claims = {"iss": conf.OIDC_OP_ISSUER, "sub": subject}
+        if id_token is not None:
+            claims = self.verify_token(id_token, attempt=None, access_token=access_token)
+            tokens.check_same_subject({"sub": subject}, claims)
+        user = self.get_or_create_user(access_token, id_token, claims)
+        self.store_tokens(access_token, id_token)
+        return user, response
 
     def get_user(self, user_id: Any) -> AbstractBaseUser | None:
         """Return the user of a session; the library lets those in who were deactivated meanwhile."""
@@ -78,19 +97,20 @@ class OIDCAuthenticationBackend(LibraryBackend):
     def verify_token(self, token: str, **kwargs: Any) -> dict[str, Any]:
         """Return the claims of an ID Token that passes every rule of Core 3.1.3.7; raises `LoginError`.
 
-        Keywords: `attempt`, whose nonce, max_age and acr_values are expected, and `access_token`.
+        Keywords: `attempt`, whose nonce, max_age and acr_values are expected (None for a refreshed token, which
+        answers no request), and `access_token`.
         """
-        attempt: Attempt = kwargs["attempt"]
+        attempt: Attempt | None = kwargs["attempt"]
         algorithm = conf.OIDC_RP_SIGN_ALGO
         claims = tokens.read(token, algorithm, keys.verification_key)
         expected = tokens.Expected(
             issuer=conf.OIDC_OP_ISSUER,
             client_id=conf.OIDC_RP_CLIENT_ID,
-            nonce=attempt.nonce,
+            nonce=attempt.nonce if attempt else None,
             now=time.time(),
             trusted_audiences=conf.OIDC_TRUSTED_AUDIENCES,
-            max_age=attempt.max_age,
-            acr_values=attempt.acr_values,
+            max_age=attempt.max_age if attempt else None,
+            acr_values=attempt.acr_values if attempt else (),
         )
         tokens.check_id_token(claims, expected)
         tokens.check_access_token_hash(claims, kwargs.get("access_token"), algorithm)
@@ -149,14 +169,14 @@ class OIDCAuthenticationBackend(LibraryBackend):
     def remember_identity(self, user: AbstractBaseUser, claims: dict[str, Any]) -> None:
         """Called inside the transaction of every login, after the user is found or made."""
 
-    def store_tokens(self, access_token: str | None, id_token: str) -> None:
+    def store_tokens(self, access_token: str | None, id_token: str | None) -> None:
         """Keep tokens in the session where OIDC_STORE_ACCESS_TOKEN or OIDC_STORE_ID_TOKEN ask for it.
 
         A login of another person flushes the session afterwards, so they wait on the request until then.
         """
         self.request.oidc_tokens = {
             **({"oidc_access_token": access_token} if conf.OIDC_STORE_ACCESS_TOKEN else {}),
-            **({"oidc_id_token": id_token} if conf.OIDC_STORE_ID_TOKEN else {}),
+            **({"oidc_id_token": id_token} if conf.OIDC_STORE_ID_TOKEN and id_token else {}),
         }
 
     def _apply_policy(self, claims: dict[str, Any]) -> AbstractBaseUser | None:

@@ -48,6 +48,22 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any]) -> Any | None:
     return _store(key, fetch(url))
 
 
+def probe(url: str, ask: Callable[[], Any]) -> bool:
+    """Tell whether `ask` found the server of `url` up: now, or less than half a minute ago in any process."""
+    key = _key("down", url)
+    if not once(f"{key}:asked", REFRESH_FLOOR_SECONDS):
+        _, is_down = _get(key) or (0, False)
+        return not is_down
+    try:
+        ask()
+    except LoginError as error:
+        logger.warning("the OP is down: %s", error)
+        _store(key, True)
+        return False
+    _store(key, False)
+    return True
+
+
 def once(key: str, seconds: int) -> bool:
     """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
     try:

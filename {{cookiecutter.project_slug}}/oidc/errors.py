@@ -76,6 +76,12 @@ class Reason(Enum):
         "The OP answered with an error; its code is in the log line. Often a redirect URI or scope it does not know.",
     )
     # Reaching the OP
+    OP_UNAVAILABLE = (
+        503,
+        _("The sign-in service has a problem of its own at the moment."),
+        _LATER,
+        "The OP answered server_error or temporarily_unavailable.",
+    )
     OP_UNREACHABLE = (
         503,
         _("The sign-in service cannot be reached at the moment."),
@@ -195,6 +201,12 @@ class Reason(Enum):
         _TELL,
         "Core 5.3.2: `sub` of userinfo must equal `sub` of the ID Token.",
     )
+    LOGOUT_TOKEN_INVALID = (
+        400,
+        _("The sign-out message is not valid."),
+        _TELL,
+        "Back-Channel Logout 2.6: what a logout token has to say.",
+    )
     # The site's user policy
     CLAIMS_REFUSED = (
         403,
@@ -223,6 +235,26 @@ class Reason(Enum):
         _TELL,
         "A method of the backend raised an exception; its traceback stands in the log.",
     )
+
+
+# The OP cannot say anything at the moment; that is no word against the person.
+OUTAGES = {
+    Reason.OP_UNAVAILABLE,
+    Reason.OP_UNREACHABLE,
+    Reason.OP_TIMEOUT,
+    Reason.OP_BUSY,
+    Reason.OP_ANSWER,
+    Reason.METADATA_INVALID,
+}
+# The OP or the site does not want the person any more.
+REFUSALS = {
+    Reason.ACCESS_DENIED,
+    Reason.CLAIMS_REFUSED,
+    Reason.GROUPS_MISSING,
+    Reason.USER_UNKNOWN,
+    Reason.USER_AMBIGUOUS,
+    Reason.USER_INACTIVE,
+}
 
 
 class LoginError(Exception):

@@ -87,12 +87,18 @@ def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> dict[str,
         "redirect_uri": redirect_uri,
         "code_verifier": code_verifier,
     }
-    headers = _authenticate_client(form)
-    answer = http.request("POST", _required("token_endpoint"), data=form, headers=headers)
-    tokens = answer.json_object()
-    if answer.status != 200:
-        raise _token_error(answer, tokens, [code, code_verifier, conf.OIDC_RP_CLIENT_SECRET])
-    return tokens
+    return _ask_for_tokens(form)
+
+
+def refresh(refresh_token: str) -> dict[str, Any]:
+    """Exchange a refresh token for a token response (RFC 6749 6); raises `LoginError` as `exchange_code` does."""
+    return _ask_for_tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+
+def is_reachable() -> bool:
+    """Tell whether the OP answers at all; the site asks it every half minute at most."""
+    url = f"{conf.OIDC_OP_ISSUER.rstrip('/')}/.well-known/openid-configuration"
+    return cached.probe(url, lambda: http.request("GET", url))
 
 
 def userinfo(access_token: str) -> http.Answer:
@@ -123,6 +129,16 @@ def _get_json(url: str) -> dict[str, Any]:
     if answer.status != 200:
         raise answer.unusable("no document")
     return answer.json_object()
+
+
+def _ask_for_tokens(form: dict[str, str]) -> dict[str, Any]:
+    secrets = [*form.values(), conf.OIDC_RP_CLIENT_SECRET]
+    headers = _authenticate_client(form)
+    answer = http.request("POST", _required("token_endpoint"), data=form, headers=headers)
+    tokens = answer.json_object()
+    if answer.status != 200:
+        raise _token_error(answer, tokens, secrets)
+    return tokens
 
 
 def _required(name: str) -> str:

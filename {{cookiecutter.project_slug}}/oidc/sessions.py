@@ -1,20 +1,36 @@
 """Sessions that logins have begun: found by the person, and ended, whatever engine keeps them."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.utils import timezone
+
 from oidc.conf import conf
-from oidc.models import LoginSession
+from oidc.models import LoginSession, SpentToken
+from oidc.refresh import encrypt
+
+MAX_SID_CHARACTERS = 255
 
 
-def remember(session_key: str, issuer: str, subject: str, sid: str = "", refresh_token: str = "") -> None:
-    """Note whose session it is; `sid` is the OP's name for it, `refresh_token` is encrypted already."""
+def remember(session_key: str, claims: Mapping[str, Any], refresh_token: object = None) -> None:
+    """Note whose session it is by the `claims` of an ID Token; `sid` in them is the OP's name for the session.
+
+    The refresh token is kept, encrypted, where OIDC_RENEWAL uses it.
+    """
+    sid = claims.get("sid")
+    is_kept = conf.OIDC_RENEWAL == "refresh_token" and isinstance(refresh_token, str)
     LoginSession.objects.update_or_create(
         session_key=session_key,
-        defaults={"issuer": issuer, "subject": subject, "sid": sid, "refresh_token": refresh_token},
+        defaults={
+            "issuer": claims["iss"],
+            "subject": claims["sub"],
+            "sid": sid if isinstance(sid, str) and len(sid) <= MAX_SID_CHARACTERS else "",
+            "refresh_token": encrypt(refresh_token) if is_kept else "",
+        },
     )
 
 
@@ -30,6 +46,17 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
         store(key).delete()
     LoginSession.objects.filter(session_key__in=keys).delete()
     return len(keys)
+
+
+def clean() -> int:
+    """Drop notes of sessions that are over, and logout tokens that could not be sent again anyway; return how many."""
+    store = import_module(conf.SESSION_ENGINE).SessionStore
+    rows = LoginSession.objects.values_list("pk", "session_key").iterator(chunk_size=1000)
+    over = [pk for pk, key in rows if not store().exists(key)]
+    for start in range(0, len(over), 500):
+        LoginSession.objects.filter(pk__in=over[start : start + 500]).delete()
+    spent, _ = SpentToken.objects.filter(expires__lt=timezone.now()).delete()
+    return len(over) + spent
 
 
 def forget(session_key: str | None) -> None:

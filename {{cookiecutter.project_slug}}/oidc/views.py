@@ -16,23 +16,32 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import View
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from oidc import attempts, provider, sessions
+from oidc.answers import login_url, safe_next_url
 from oidc.attempts import Attempt
 from oidc.conf import conf
-from oidc.errors import LoginError, Reason, shorten
+from oidc.errors import OUTAGES, REFUSALS, LoginError, Reason, shorten
 from oidc.signals import login_refused
 
 logger = logging.getLogger(__name__)
 
 # Answers to prompt=none that mean: ask the person (Core 3.1.2.6).
 INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
+OP_ERRORS = {
+    "access_denied": Reason.ACCESS_DENIED,
+    "server_error": Reason.OP_UNAVAILABLE,
+    "temporarily_unavailable": Reason.OP_UNAVAILABLE,
+}
 MAX_PARAMETER_CHARACTERS = 4096
+# Session key and length in seconds of the pause before a renewal that the OP could not answer is tried again.
+POSTPONED = "oidc_renewal_postponed_until"
+PAUSE = 30
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -78,7 +87,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
             response = self.complete(request, parameters)
         except LoginError as error:
             self.error = error
-            response = self.login_failure()
+            response = self.renewal_failure() if self.attempt and self.attempt.silent else self.login_failure()
         if self.attempt:
             attempts.forget(response, self.attempt.cookie)
         return response
@@ -97,7 +106,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
         if op_error := single(parameters, "error"):
             if self.attempt.silent and op_error in INTERACTION_NEEDED:
                 return leave_for_provider(request, attempts.start(self.attempt.next))
-            reason = Reason.ACCESS_DENIED if op_error == "access_denied" else Reason.OP_ERROR
+            reason = OP_ERRORS.get(op_error, Reason.OP_ERROR)
             description = shorten(single(parameters, "error_description"))
             raise LoginError(reason, description, op_error=shorten(op_error))
         code = single(parameters, "code")
@@ -124,17 +133,57 @@ class CallbackView(OIDCAuthenticationCallbackView):
             # Django keeps the key if the same user logs in again (session fixation).
             session.cycle_key()
         session.update(getattr(self.request, "oidc_tokens", {}))
-        session["oidc_id_token_expiration"] = time.time() + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
+        now = time.time()
+        session["oidc_id_token_expiration"] = now + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
+        if not self.attempt.silent:
+            session["oidc_login_at"] = now
         if claims := getattr(self.request, "oidc_claims", None):
-            sid = claims.get("sid")
-            sessions.remember(session.session_key, claims["iss"], claims["sub"], sid if isinstance(sid, str) else "")
+            session["oidc_auth_time"], session["oidc_acr"] = claims.get("auth_time"), claims.get("acr")
+            sessions.remember(session.session_key, claims, self.request.oidc_refresh_token)
         outcome = "renewed" if renewed else "succeeded"
         logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
         return HttpResponseRedirect(self.success_url)
 
+    def renewal_failure(self) -> HttpResponse:
+        """Let the session go on for a while if the OP has an outage; end it if the person is not wanted any more."""
+        session = self.request.session
+        grace_ends = session.get("oidc_id_token_expiration", 0) + conf.OIDC_RENEWAL_GRACE_SECONDS
+        if self.error.reason in OUTAGES and self.request.user.is_authenticated and time.time() < grace_ends:
+            logger.warning("renewal postponed reason=%s detail=%s", self.error.reason.code, self.error.detail)
+            session[POSTPONED] = time.time() + PAUSE
+            return HttpResponseRedirect(self.success_url)
+        if self.error.reason in REFUSALS:
+            auth.logout(self.request)
+        return self.login_failure()
+
     def login_failure(self) -> HttpResponse:
         """Return the page of a failed login; `self.error` says why."""
         return refuse(self.request, self.error, self.attempt.next if self.attempt else "", self.user)
+
+
+@method_decorator([never_cache, csrf_exempt], name="dispatch")
+class InitiateView(View):
+    """Starts a login that a third party, such as the OP's list of applications, asks for (Core 4)."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.initiate(request, request.GET)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        return self.initiate(request, request.POST)
+
+    def initiate(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
+        """Send the browser to the OP, or straight on if somebody is signed in: nobody is switched unasked."""
+        next_url = ""
+        try:
+            next_url = safe_next_url(request, single(parameters, "target_link_uri"))
+            if (issuer := single(parameters, "iss")) != conf.OIDC_OP_ISSUER:
+                raise LoginError(Reason.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
+            if request.user.is_authenticated:
+                return HttpResponseRedirect(next_url or resolve_url(conf.LOGIN_REDIRECT_URL))
+            hint = single(parameters, "login_hint")
+            return leave_for_provider(request, attempts.start(next_url), {"login_hint": hint} if hint else None)
+        except LoginError as error:
+            return refuse(request, error, next_url)
 
 
 def leave_for_provider(request: HttpRequest, attempt: Attempt, extra: dict[str, str] | None = None) -> HttpResponse:
@@ -192,12 +241,6 @@ def canonical_host_url(request: HttpRequest) -> str:
     return ""
 
 
-def safe_next_url(request: HttpRequest, url: str) -> str:
-    """Return `url` if it stays on this site (RFC 9700 4.11), else ""."""
-    hosts = {request.get_host(), urlsplit(conf.SITE_URL).netloc, *conf.OIDC_REDIRECT_ALLOWED_HOSTS}
-    return url if url_has_allowed_host_and_scheme(url, hosts, require_https=request.is_secure()) else ""
-
-
 def single(parameters: QueryDict, name: str) -> str:
     """Return a parameter that may stand once (RFC 6749 3.1), "" if it is not there; raises `LoginError`."""
     values = parameters.getlist(name)
@@ -230,13 +273,12 @@ def refuse(
         error.detail or "-",
     )
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=user)
-    field = conf.OIDC_REDIRECT_FIELD_NAME
     context = {
         "title": _("Sign-in failed"),
         "explanation": reason.explanation,
         "action": reason.action,
         "reference": reference,
-        "retry_url": reverse("oidc_authentication_init") + (f"?{urlencode({field: next_url})}" if next_url else ""),
+        "retry_url": login_url(next_url),
         "developer": {"reason": reason.code, "detail": error.detail, "mend": reason.mend} if conf.DEBUG else None,
     }
     return render(request, "oidc/login_failed.html", context, status=reason.status)

@@ -24,7 +24,7 @@ UNVERIFIED = {"email": ADDRESS, "email_verified": False}
         pytest.param("verified_email", {"email_verified": True}, {"email": ""}, "new", id="no-address-links-nobody"),
         pytest.param("verified_email", VERIFIED, {"is_staff": True}, "new", id="staff-are-never-linked"),
         pytest.param("verified_email", VERIFIED, {"is_superuser": True}, "new", id="superusers-are-never-linked"),
-        pytest.param("verified_email", VERIFIED, {"is_active": False}, "refused", id="deactivated-account-stays-closed"),
+        pytest.param("verified_email", VERIFIED, {"is_active": False}, "refused", id="deactivated-stays-closed"),
         pytest.param("email", UNVERIFIED, {}, "same", id="email-takes-any-address"),
         pytest.param("email", {}, {"email": ""}, "new", id="email-needs-an-address"),
     ],

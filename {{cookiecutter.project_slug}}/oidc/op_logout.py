@@ -1,0 +1,123 @@
+"""Logout that begins at the OP: over the back channel, or in a frame of the person's browser.
+
+OpenID Connect Back-Channel Logout 1.0 and Front-Channel Logout 1.0.
+"""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_exempt
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from oidc import keys, sessions, tokens
+from oidc.conf import conf
+from oidc.errors import LoginError, Reason, shorten
+from oidc.models import SpentToken
+
+logger = logging.getLogger(__name__)
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutToken:
+    """Whom a logout token means: all sessions of `subject`, or the one `sid`; `jti` and `expires` make it unique."""
+
+    subject: str
+    sid: str
+    jti: str
+    expires: float
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+def backchannel_logout(request: HttpRequest) -> HttpResponse:
+    """End the sessions that the OP names: 200 when they have ended, 400 for a token that is not obeyed (2.8)."""
+    try:
+        (text,) = request.POST.getlist("logout_token") or [""]
+        token = read_logout_token(text, time.time())
+        with transaction.atomic():
+            spend(token)
+            ended = sessions.end(conf.OIDC_OP_ISSUER, subject=token.subject, sid=token.sid)
+    except ValueError:
+        return _refused("logout_token stands twice")
+    except LoginError as error:
+        logger.warning("back-channel logout refused reason=%s detail=%s", error.reason.code, error.detail)
+        return _refused(error.reason.code)
+    logger.info("back-channel logout sessions=%d issuer=%s", ended, conf.OIDC_OP_ISSUER)
+    return HttpResponse()
+
+
+def read_logout_token(text: str, now: float) -> LogoutToken:
+    """Return what a logout token says if it keeps every rule of section 2.6; raises `LoginError`."""
+    claims = tokens.read(text, conf.OIDC_RP_SIGN_ALGO, keys.verification_key)
+    check_type(tokens.read_header(text))
+    tokens.check_issuer(claims, conf.OIDC_OP_ISSUER)
+    tokens.check_audience(claims, conf.OIDC_RP_CLIENT_ID, conf.OIDC_TRUSTED_AUDIENCES)
+    tokens.check_expiry(claims, now)
+    tokens.check_issued_at(claims, now)
+    check_event(claims)
+    check_person(claims)
+    return LogoutToken(claims.get("sub", ""), claims.get("sid", ""), claims["jti"], claims["exp"])
+
+
+def check_type(header: dict[str, Any]) -> None:
+    """`typ`, if there, is that of a logout token (section 2.4); many OPs write JWT."""
+    if str(header.get("typ", "JWT")).lower() not in ("logout+jwt", "jwt"):
+        raise LoginError(Reason.LOGOUT_TOKEN_INVALID, f"typ is {shorten(header.get('typ'))}")
+
+
+def check_event(claims: dict[str, Any]) -> None:
+    """`events` has the logout event, and there is no `nonce`, so that no ID Token passes (rules 5 and 6)."""
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):
+        raise LoginError(Reason.LOGOUT_TOKEN_INVALID, "no logout event")
+    if "nonce" in claims:
+        raise LoginError(Reason.LOGOUT_TOKEN_INVALID, "it has a nonce")
+
+
+def check_person(claims: dict[str, Any]) -> None:
+    """`sub`, `sid` or both say who is meant (rule 4), `jti` makes the token unique."""
+    named = [claims[name] for name in ("sub", "sid") if name in claims]
+    texts = [*named, claims.get("jti")]
+    if not named or not all(isinstance(text, str) and 0 < len(text) <= tokens.MAX_SUBJECT_CHARACTERS for text in texts):
+        raise LoginError(Reason.LOGOUT_TOKEN_INVALID, "neither sub nor sid, or no jti")
+
+
+def spend(token: LogoutToken) -> None:
+    """Note that `token` was obeyed; raises `LoginError` if it was before, in any process (rule 7)."""
+    digest = hashlib.sha256(f"{conf.OIDC_OP_ISSUER} {token.jti}".encode()).hexdigest()
+    expires = datetime.fromtimestamp(token.expires + tokens.LEEWAY, UTC)
+    if not SpentToken.objects.get_or_create(digest=digest, defaults={"expires": expires})[1]:
+        raise LoginError(Reason.LOGOUT_TOKEN_INVALID, "it was sent before")
+
+
+@xframe_options_exempt
+@never_cache
+@require_GET
+def frontchannel_logout(request: HttpRequest) -> HttpResponse:
+    """End the session that the OP names in a frame; where OIDC_FRONTCHANNEL_LOGOUT is off, raises `Http404`."""
+    if not conf.OIDC_FRONTCHANNEL_LOGOUT:
+        raise Http404
+    issuer, sid = request.GET.get("iss"), request.GET.get("sid")
+    # The browser sends no session cookie into a frame of another site, so the session is found by its name.
+    if issuer != conf.OIDC_OP_ISSUER or not sid:
+        return HttpResponseBadRequest("iss and sid are needed", content_type="text/plain")
+    logger.info("front-channel logout sessions=%d issuer=%s", sessions.end(issuer, sid=sid), issuer)
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(conf.OIDC_OP_ISSUER))
+    policy = f"default-src 'none'; frame-ancestors {origin}"
+    return HttpResponse("signed out", content_type="text/plain", headers={"Content-Security-Policy": policy})
+
+
+def _refused(description: str) -> HttpResponse:
+    return JsonResponse({"error": "invalid_request", "error_description": description}, status=400)

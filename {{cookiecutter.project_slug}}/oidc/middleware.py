@@ -63,7 +63,7 @@ class SessionRefresh(LibrarySessionRefresh):
     def renew(self, request: HttpRequest, kind: Kind, *, in_grace: bool) -> HttpResponse | None:
         """Renew a session that is due, in the background where there is a refresh token."""
         outcome = refresh.renew(request)
-        if outcome is Outcome.RENEWED or outcome is Outcome.UNDER_WAY:
+        if outcome is Outcome.RENEWED or (in_grace and outcome is Outcome.LATER):
             return None
         if outcome is Outcome.REFUSED:
             auth.logout(request)

@@ -20,7 +20,7 @@ from oidc.models import LoginSession
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-# A request that began before the renewal was done must not renew again.
+# A request that began before the renewal was done must not renew again, nor all ask an OP that is down.
 PAUSE = timedelta(seconds=10)
 
 
@@ -28,8 +28,8 @@ class Outcome(Enum):
     """How a renewal went."""
 
     RENEWED = auto()
-    UNDER_WAY = auto()  # another request of this session is at it
-    IMPOSSIBLE = auto()  # no refresh token, or the OP is down
+    IMPOSSIBLE = auto()  # no refresh token
+    LATER = auto()  # another request of this session is at it, or the OP is down
     REFUSED = auto()  # by the OP, or by the user policy
 
 
@@ -43,7 +43,7 @@ def renew(request: HttpRequest) -> Outcome:
     now = timezone.now()
     is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
     if not found.filter(is_free).update(refreshing_until=now + LEASE):
-        return Outcome.UNDER_WAY
+        return Outcome.LATER
     row = found.get()
     try:
         token = decrypt(row.refresh_token)
@@ -54,9 +54,9 @@ def renew(request: HttpRequest) -> Outcome:
         found.update(refresh_token="", refreshing_until=None)
         return Outcome.IMPOSSIBLE
     except LoginError as error:
-        found.update(refreshing_until=None)
+        found.update(refreshing_until=timezone.now() + PAUSE)
         logger.warning("renewal failed reason=%s user=%s detail=%s", error.reason.code, request.user.pk, error.detail)
-        return Outcome.IMPOSSIBLE if error.reason in OUTAGES else Outcome.REFUSED
+        return Outcome.LATER if error.reason in OUTAGES else Outcome.REFUSED
     if user != request.user or not user.is_active:
         logger.warning("renewal refused user=%s: another user, or deactivated", request.user.pk)
         return Outcome.REFUSED

@@ -43,6 +43,14 @@ class Browser:
         assert self.is_signed_in
         return "signed_in"
 
+    def age(self, seconds: float) -> None:
+        """Let the session be `seconds` older than it is."""
+        session = self.client.session
+        for name in ("oidc_login_at", "oidc_id_token_expiration", "oidc_auth_time"):
+            if session.get(name) is not None:
+                session[name] -= seconds
+        session.save()
+
     @property
     def is_signed_in(self) -> bool:
         return "_auth_user_id" in self.client.session

@@ -85,6 +85,8 @@ class OP:
         self.closed = threading.Event()
         self.requests: list[Asked] = []
         self.grants: dict[str, dict[str, str]] = {}
+        # The refresh token that is good next; the OP gives another one each time.
+        self.refresh_token = "refresh-token-1"
         # Changes to what a faultless OP would say.
         self.metadata: dict[str, Any] = {}
         self.claims: dict[str, Any] = {}
@@ -139,6 +141,7 @@ class OP:
             "userinfo_endpoint": f"{self.issuer}/userinfo",
             "jwks_uri": f"{self.issuer}/jwks",
             "token_endpoint_auth_methods_supported": self.auth_methods,
+            "end_session_endpoint": f"{self.issuer}/end-session",
             "authorization_response_iss_parameter_supported": True,
         }
         return changed(document, self.metadata)
@@ -146,24 +149,29 @@ class OP:
     def _token(self, asked: Asked) -> dict[str, Any] | tuple[int, dict[str, Any]]:
         if not self._client_is_known(asked):
             return 401, {"error": "invalid_client"}
+        if asked.form.get("grant_type") == "refresh_token":
+            return self._refreshed(asked)
         query = self.grants.pop(asked.form.get("code", ""), {})
         digest = hashlib.sha256(asked.form.get("code_verifier", "").encode()).digest()
         if query.get("code_challenge") != urlsafe_b64encode(digest).rstrip(b"=").decode():
             return 400, {"error": "invalid_grant", "error_description": "PKCE"}
         if query["redirect_uri"] != asked.form.get("redirect_uri"):
             return 400, {"error": "invalid_grant", "error_description": "redirect_uri"}
+        return self._tokens(nonce=query["nonce"])
+
+    def _refreshed(self, asked: Asked) -> dict[str, Any] | tuple[int, dict[str, Any]]:
+        if asked.form["refresh_token"] != self.refresh_token:
+            return 400, {"error": "invalid_grant", "error_description": asked.form["refresh_token"]}
+        self.refresh_token += "+"
+        return self._tokens()
+
+    def _tokens(self, **claims: str) -> dict[str, Any]:
         now = int(time.time())
-        claims = {
-            "iss": self.issuer,
-            "sub": "person-1",
-            "aud": CLIENT[0],
-            "iat": now,
-            "exp": now + 300,
-            "nonce": query["nonce"],
-        }
+        claims |= {"iss": self.issuer, "sub": "person-1", "aud": CLIENT[0], "iat": now, "exp": now + 300}
         response = {
             "access_token": "access-token-1",
             "token_type": "Bearer",
+            "refresh_token": self.refresh_token,
             "id_token": self.sign(changed(claims, self.claims)),
         }
         return changed(response, self.token_response)

@@ -65,7 +65,7 @@ def start(next_url: str = "", **asked: Any) -> Attempt:
 
 def remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> None:
     """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
-    pending = {name: _stamp(value) for name, value in request.COOKIES.items() if name.startswith(COOKIE_PREFIX)}
+    pending = {name: _stamp(value) for name, value in request.COOKIES.items() if name.startswith(_prefix())}
     for name in sorted(pending, key=pending.__getitem__, reverse=True)[MAX_PENDING - 1 :]:
         forget(response, name)
     response.set_cookie(
@@ -74,7 +74,7 @@ def remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> 
         max_age=MAX_AGE,
         path="/",
         httponly=True,
-        secure=_cross_site() or conf.SITE_URL.startswith("https://"),
+        secure=_cross_site() or _over_https(),
         # The OP sends the browser back by a link (Lax), with form_post by a cross-site POST.
         samesite="None" if _cross_site() else "Lax",
     )
@@ -118,7 +118,16 @@ def _stamp(value: str) -> str:
 
 
 def _cookie_name(state: str) -> str:
-    return COOKIE_PREFIX + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
+    return _prefix() + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _prefix() -> str:
+    # No other host of the domain can plant a cookie with the name __Host- (login CSRF).
+    return f"__Host-{COOKIE_PREFIX}" if _over_https() else COOKIE_PREFIX
+
+
+def _over_https() -> bool:
+    return conf.SITE_URL.startswith("https://")
 
 
 def _cross_site() -> bool:

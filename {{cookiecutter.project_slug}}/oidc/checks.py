@@ -6,6 +6,7 @@ https://docs.djangoproject.com/en/stable/topics/checks/
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Info, Tags, register
+from django.core.checks import Warning as CheckWarning
 
 from oidc import keys
 from oidc.conf import conf
@@ -67,6 +68,20 @@ def check_sign_algorithm(**kwargs: Any) -> list[CheckMessage]:
             f"OIDC_RP_SIGN_ALGO is {conf.OIDC_RP_SIGN_ALGO!r}, which this site does not verify.",
             hint=f"Use one of {', '.join(keys.SUPPORTED)}.",
             id="oidc.E004",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_client_secret(**kwargs: Any) -> list[CheckMessage]:
+    """Where the client secret signs, it is as long as the hash (RFC 7518 3.2)."""
+    if conf.OIDC_RP_SIGN_ALGO != "HS256" or len(conf.OIDC_RP_CLIENT_SECRET.encode()) >= 32:
+        return []
+    return [
+        CheckWarning(
+            "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins.",
+            hint="Let the OP make a longer one, or sign with RS256.",
+            id="oidc.W001",
         )
     ]
 

@@ -53,7 +53,7 @@ def request(method: str, endpoint: str, **options: Any) -> Answer:
     """Send one request and return the whole answer, within OIDC_TIMEOUT seconds.
 
     `options` are those of `requests`. Redirects are not followed: an OP's endpoint that redirects
-    would carry codes and secrets to an address nobody configured (RFC 9700 4.12).
+    would carry codes and secrets to an address nobody configured.
     Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT, OP_BUSY, or OP_ANSWER for more than 512 KiB or a redirect.
     """
     client = _client()

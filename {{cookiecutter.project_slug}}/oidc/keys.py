@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
@@ -67,9 +68,11 @@ def select(jwks: list[dict[str, Any]], header: dict[str, Any]) -> list[Any]:
 
 
 def load_public_key(value: str | bytes) -> Any:
-    """Return the public key of a PEM or DER key or certificate; raises `ValueError` if it is none."""
-    data = value.encode() if isinstance(value, str) else value
-    return _load_public_key(data)
+    """Return the public key of a PEM or DER key or certificate; raises `ValueError` if it is none, or RSA too short."""
+    key = _load_public_key(value.encode() if isinstance(value, str) else value)
+    if isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS:
+        raise ValueError(f"an RSA key of {key.key_size} bits")
+    return key
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,7 @@ and `login_failure` work as it documents them. One error boundary goes around ea
 import logging
 import secrets
 import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -195,9 +196,10 @@ def leave_for_provider(request: HttpRequest, attempt: Attempt, extra: dict[str, 
     endpoint = provider.endpoint("authorization_endpoint")
     if not endpoint:
         raise LoginError(Reason.METADATA_INVALID, "the metadata has no authorization_endpoint")
+    further = {**conf.OIDC_AUTH_REQUEST_EXTRA_PARAMS, **(extra or {})}
+    attempt = asking(attempt, further)
     parameters = {
-        **conf.OIDC_AUTH_REQUEST_EXTRA_PARAMS,
-        **(extra or {}),
+        **further,
         "response_type": "code",
         "scope": conf.OIDC_RP_SCOPES,
         "client_id": conf.OIDC_RP_CLIENT_ID,
@@ -220,6 +222,16 @@ def leave_for_provider(request: HttpRequest, attempt: Attempt, extra: dict[str, 
     response = HttpResponseRedirect(url._replace(query=urlencode(query)).geturl())
     attempts.remember(request, response, attempt)
     return response
+
+
+def asking(attempt: Attempt, further: dict[str, Any]) -> Attempt:
+    """Return `attempt` with what further parameters ask of the OP, so that its answer is held against that."""
+    max_age, acr_values = attempt.max_age, attempt.acr_values
+    if max_age is None and str(further.get("max_age", "")).isdecimal():
+        max_age = int(further["max_age"])
+    if not acr_values and further.get("acr_values"):
+        acr_values = tuple(str(further["acr_values"]).split())
+    return replace(attempt, max_age=max_age, acr_values=acr_values)
 
 
 def callback_url() -> str:

@@ -145,3 +145,19 @@ def test_a_login_goes_on_to_next(browser: Browser, op: OP, next_url: str) -> Non
 def test_next_leads_to_no_other_site(browser: Browser, next_url: str) -> None:
     """RFC 9700 4.11."""
     assert browser.log_in(next_url)["Location"] == "/"
+
+
+def test_over_https_the_cookie_is_secure_and_no_other_host_can_plant_it(browser: Browser, settings) -> None:
+    """RFC 6265bis 4.1.3.2."""
+    settings.SITE_URL = "https://localhost"
+    (cookie,) = browser.leave().cookies.values()
+    assert cookie.key.startswith("__Host-oidc_attempt_")
+    assert (cookie["secure"], cookie["path"], cookie["domain"], cookie["httponly"]) == (True, "/", "", True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000"])
+def test_on_this_machine_a_login_begins_at_the_host_that_it_ends_at(browser: Browser, settings, host: str) -> None:
+    settings.SITE_URL, settings.ALLOWED_HOSTS = "http://localhost:8000", ["localhost", "127.0.0.1"]
+    response = browser.client.get("/oidc/authenticate/?next=/a", headers={"host": host})
+    here = response["Location"] == "http://localhost:8000/oidc/authenticate/?next=/a"
+    assert here is (host != "localhost:8000")

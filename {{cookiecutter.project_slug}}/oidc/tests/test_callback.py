@@ -140,7 +140,7 @@ def test_a_code_that_the_op_quotes_stays_out_of_the_log(browser: Browser, op: OP
 
 
 def test_the_access_log_has_paths_without_queries() -> None:
-    """RFC 9700 4.2.4: the callback's query holds the code."""
+    """The callback's query holds the code."""
     configuration = (site.BASE_DIR / "gunicorn.conf.py").read_text(encoding="utf-8")
     (line,) = re.findall(r"^access_log_format = (.+)$", configuration, re.MULTILINE)
     assert not re.search(r"%\((r|q|f)\)s", line)

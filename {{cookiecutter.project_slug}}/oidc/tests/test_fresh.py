@@ -87,3 +87,12 @@ def test_forms_and_scripts_get_401(site: Browser, headers: dict) -> None:
 )
 def test_how_fresh_a_session_is(session: dict, fresh: bool) -> None:
     assert is_fresh(session, 300, (), now=1000) is fresh
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [({"max_age": 300}, "authentication_too_old"), ({"acr_values": "gold"}, "authentication_too_weak")],
+)
+def test_what_every_login_asks_for_is_verified_too(site: Browser, settings, parameters: dict, reason: str) -> None:
+    settings.OIDC_AUTH_REQUEST_EXTRA_PARAMS = parameters
+    assert site.outcome() == reason

@@ -295,3 +295,19 @@ def test_a_hanging_op_takes_a_bounded_number_of_threads_and_gives_them_back(op: 
             waiting.result()
     time.sleep(0.1)
     assert provider.metadata()["issuer"] == op.issuer
+
+
+def test_proxies_and_passwords_of_the_machine_are_not_used(browser: Browser, monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert browser.outcome() == "signed_in"
+
+
+def test_the_access_token_is_not_kept_unless_the_site_wants_it(browser: Browser, settings) -> None:
+    browser.log_in()
+    assert "oidc_access_token" not in browser.client.session
+    settings.OIDC_STORE_ACCESS_TOKEN = True
+    browser.log_in()
+    assert browser.client.session["oidc_access_token"] == "access-token-1"

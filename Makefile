@@ -25,5 +25,5 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check uv
-	uv pip install --quiet --python "$(BIN)/python" --requirements pyproject.toml --group dev
+	uv pip install --quiet --compile-bytecode --python "$(BIN)/python" --requirements pyproject.toml --group dev
 	touch $@

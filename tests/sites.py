@@ -39,7 +39,9 @@ class Site:
     def environment(self, **changes: str) -> dict[str, str]:
         """Return the environment of commands: the one of this process without its virtual environment."""
         inherited = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CI")}
-        return inherited | {"UV_PYTHON": self.python} | changes
+        # uv stands beside the Python of these tests, whether or not its environment is switched on.
+        path = os.pathsep.join([os.path.dirname(sys.executable), inherited.get("PATH", "")])
+        return inherited | {"PATH": path, "UV_PYTHON": self.python} | changes
 
     def run(self, *command: str, **changes: str) -> str:
         """Run a command in the site's folder and return its output; raises `AssertionError` with it on failure."""

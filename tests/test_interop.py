@@ -1,33 +1,25 @@
 """The site with a second, independent OP: the certified oidc-provider of npm."""
 
-import secrets
-import shutil
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.rendering import REPOSITORY, render
+from tests.npm_op import npm_op, sign_in
+from tests.rendering import render
 from tests.sites import Running, Site, free_port
-
-INTEROP = REPOSITORY / "tests" / "interop"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, installed, require) -> Iterator[tuple[str, Running]]:
     """Run the OP, and a site that was rendered for it with nothing but its issuer; the value is the site's URL."""
-    node = shutil.which("node")
-    require(node, "no node on the PATH")
-    require((INTEROP / "node_modules").is_dir(), "oidc-provider is not there: npm install --prefix tests/interop")
-    op_port, site_port, secret = free_port(), free_port(), secrets.token_urlsafe(32)
-    issuer, url = f"http://localhost:{op_port}", f"http://localhost:{site_port}"
+    url = f"http://localhost:{free_port()}"
     folder = tmp_path_factory.mktemp("interop")
-    op = Site(INTEROP, installed().python)
-    with op.running(node, "provider.mjs", str(op_port), url, "site", secret, url=issuer):
-        rendered = render(folder, oidc_provider="other", oidc_op_issuer=issuer)
+    with npm_op(require, installed().python, url) as client:
+        rendered = render(folder, oidc_provider="other", oidc_op_issuer=client["OIDC_OP_ISSUER"])
         env = rendered / ".env"
-        values = {"OIDC_RP_CLIENT_ID": "site", "OIDC_RP_CLIENT_SECRET": secret}
         text = env.read_text().replace("SITE_URL=http://localhost:8000", f"SITE_URL={url}")
-        for name, value in values.items():
+        for name, value in client.items():
             text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
         env.write_text(text)
         site = Site(rendered, installed().python)
@@ -38,10 +30,7 @@ def site(tmp_path_factory, installed, require) -> Iterator[tuple[str, Running]]:
 def test_login_and_logout(site, page) -> None:
     url, server = site
     page.goto(f"{url}/profile/")
-    page.fill("input[name=login]", "nora")
-    page.fill("input[name=password]", "any")
-    page.get_by_role("button", name="Sign-in").click()
-    page.get_by_role("button", name="Continue").click()
+    sign_in(page, "nora")
     page.wait_for_url(f"{url}/profile/")
     assert "nora@example.org" in page.inner_text("main")
     page.goto(url)
@@ -52,3 +41,36 @@ def test_login_and_logout(site, page) -> None:
     page.goto(f"{url}/profile/")
     assert page.locator("input[name=login]").is_visible()
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_logout_at_the_op_ends_the_session_here_over_the_back_channel(site, page) -> None:
+    url, server = site
+    page.goto(f"{url}/profile/")
+    issuer = re.match(r"http://localhost:\d+", page.url)[0]
+    sign_in(page, "nora")
+    page.wait_for_url(f"{url}/profile/")
+    tab = page.context.new_page()
+    tab.goto(f"{issuer}/session/end")
+    tab.get_by_role("button", name="Yes, sign me out").click()
+    tab.wait_for_url(f"{issuer}/session/end/success**")
+    # The OP has sent the logout token before it answered, and the browser still has the site's cookie.
+    assert "sessionid" in {cookie["name"] for cookie in page.context.cookies(url)}
+    page.goto(url)
+    assert page.get_by_role("link", name="Login").is_visible()
+    assert "back-channel logout sessions=1 " in server.log.read_text()
+
+
+def test_a_logout_at_the_op_leaves_the_sessions_of_other_browsers_alone(site, page, chromium) -> None:
+    url, _ = site
+    elsewhere = chromium.new_context().new_page()
+    for tab in (page, elsewhere):
+        tab.goto(f"{url}/profile/")
+        sign_in(tab, "nora")
+        tab.wait_for_url(f"{url}/profile/")
+    page.goto(url)
+    page.get_by_role("button", name="Logout").click()
+    page.get_by_role("button", name="Yes, sign me out").click()
+    page.wait_for_url(f"{url}/**")
+    elsewhere.reload()
+    assert "nora@example.org" in elsewhere.inner_text("main")
+    elsewhere.context.close()

@@ -190,7 +190,7 @@ def test_the_site_stays_small(tmp_path: Path) -> None:
     lines = [line for path in sources for line in path.read_text().splitlines()]
     assert len([line for line in lines if re.search(r"\{[{%].*cookiecutter", line)]) <= 40
     site = render(tmp_path)
-    assert len(files_of(site)) <= 90
+    assert len([name for name in files_of(site) if "tests/" not in name]) <= 90
     dependencies = tomllib.loads((site / "pyproject.toml").read_text())["project"]["dependencies"]
     assert len(dependencies) <= 12
 

@@ -9,7 +9,15 @@ from tests.sites import Site
 KINDS = [
     {},
     {"template_engine": "jinja2", "user_matching": "verified_email"},
-    {"django_version": "6.1", "oidc_provider": "keycloak", "create_users": False, "session_renewal_seconds": 0},
+    {
+        "django_version": "6.1",
+        "oidc_provider": "cognito",
+        "oidc_rp_sign_algo": "ES256",
+        "user_matching": "email",
+        "create_users": False,
+        "username": "hash",
+        "session_renewal_seconds": 0,
+    },
 ]
 
 

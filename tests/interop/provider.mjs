@@ -11,14 +11,19 @@ const provider = new Provider(issuer, {
       client_secret: clientSecret,
       redirect_uris: [`${siteUrl}/oidc/callback/`],
       post_logout_redirect_uris: [`${siteUrl}/`],
+      backchannel_logout_uri: `${siteUrl}/oidc/backchannel-logout/`,
+      backchannel_logout_session_required: true,
       response_types: ["code"],
       grant_types: ["authorization_code"],
     },
   ],
+  features: { backchannelLogout: { enabled: true } },
+  // Its own fetch refuses addresses that are not public, such as this machine's.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   claims: {
     openid: ["sub"],
     email: ["email", "email_verified"],
-    profile: ["given_name", "family_name", "preferred_username"],
+    profile: ["given_name", "family_name", "preferred_username", "groups"],
   },
   findAccount: (context, id) => ({
     accountId: id,
@@ -28,8 +33,10 @@ const provider = new Provider(issuer, {
       email_verified: true,
       given_name: "Nora",
       preferred_username: id,
+      groups: id === "ada" ? ["administrators"] : [],
     }),
   }),
 });
 
+provider.on("backchannel.error", (context, error) => console.error(`back-channel logout failed: ${error}`));
 provider.listen(Number(port), "localhost", () => console.log(`ready ${issuer}`));

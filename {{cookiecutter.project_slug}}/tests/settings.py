@@ -15,6 +15,7 @@ os.environ |= {
     "OIDC_RP_SIGN_ALGO": "RS256",
     "OIDC_CREATE_USER": "true",
     "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS": "900",
+    "OIDC_LOGOUT_DIALECT": "standard",
     "OIDC_STAFF_GROUPS": "staff",
     "OIDC_SUPERUSER_GROUPS": "administrators",
 }

@@ -248,6 +248,9 @@ OIDC_RP_SIGN_ALGO = env.choice(
 )
 OIDC_RP_IDP_SIGN_KEY = env.key("OIDC_RP_IDP_SIGN_KEY")
 OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default="openid email profile")
+# "when-needed" saves a request for each login whose ID Token has all OIDC_NEEDED_CLAIMS.
+OIDC_USERINFO = env.choice("OIDC_USERINFO", ["always", "when-needed"], default="always")
+OIDC_NEEDED_CLAIMS = env.words("OIDC_NEEDED_CLAIMS", default=["email"])
 OIDC_RESPONSE_MODE = env.choice("OIDC_RESPONSE_MODE", ["query", "form_post"], default="query")
 OIDC_USE_PKCE = True
 OIDC_CALLBACK_CLASS = "oidc.views.CallbackView"

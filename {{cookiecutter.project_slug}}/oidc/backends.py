@@ -190,7 +190,7 @@ class OIDCAuthenticationBackend(LibraryBackend):
         elif conf.OIDC_CREATE_USER:
             user = self.create_user(claims)
         else:
-            raise LoginError(Reason.USER_UNKNOWN, "no user matches, and OIDC_CREATE_USER is off")
+            raise LoginError(Reason.USER_UNKNOWN, f"OIDC_CREATE_USER is off, and nobody has subject {claims['sub']}")
         if user is not None:
             self.remember_identity(user, claims)
         return user

@@ -225,7 +225,7 @@ class Reason(Enum):
         403,
         _("You have no account here yet, and accounts are made by an administrator."),
         _ASK,
-        "OIDC_CREATE_USER is off and no user matches.",
+        "OIDC_CREATE_USER is off: make the user in the admin, with the subject that the log line names.",
     )
     USER_AMBIGUOUS = (403, _("More than one account fits you."), _ASK, "filter_users_by_claims found several users.")
     USER_INACTIVE = (403, _("Your account here has been deactivated."), _ASK, "is_active is off.")

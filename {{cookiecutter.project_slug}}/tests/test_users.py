@@ -80,11 +80,12 @@ def test_subjects_of_two_issuers_are_two_people(browser: Browser, person) -> Non
     assert browser.user != other
 
 
-def test_without_creation_a_stranger_is_refused_and_told_why(browser: Browser, person, settings) -> None:
+def test_without_creation_a_stranger_is_refused_and_told_why(browser: Browser, person, settings, caplog) -> None:
     settings.OIDC_CREATE_USER = False
     response = browser.log_in(person(VERIFIED))
     assert response.status_code == 403
     assert "accounts are made by an administrator" in response.content.decode()
+    assert "nobody has subject person" in caplog.text
     assert not User.objects.exists()
 
 
@@ -218,6 +219,17 @@ def test_rights_follow_the_op_at_the_next_login(browser: Browser, person, settin
     user = browser.user
     rights = [name for name in ("is_staff", "is_superuser") if getattr(user, name)]
     assert sorted([*user.groups.values_list("name", flat=True), *rights]) == sorted(remain)
+
+
+def test_rights_follow_the_op_at_the_next_renewal(browser: Browser, person) -> None:
+    browser.log_in(person({"groups": ["administrators"]}))
+    session = browser.client.session
+    session["oidc_id_token_expiration"] = 0
+    session.save()
+    # The development OP keeps no session of its own, so its yes is had by asking without the prompt.
+    renewal = browser.start("/profile/").removesuffix("&prompt=none")
+    browser.get(browser.answer(renewal, person({"groups": []})))
+    assert (browser.user.is_staff, browser.user.is_superuser) == (False, False)
 
 
 def test_rights_that_no_group_is_declared_for_are_left_alone(browser: Browser, person, settings, op: str) -> None:

@@ -55,15 +55,14 @@ def check_again(answers: Answers) -> str:
     for question, default in questions().items():
         problem = RULES[question](answers) if question in RULES else _choice_problem(answers[question], default)
         if problem:
-            _remove_empty(Path(str(answers["_output_dir"]), str(answers["project_slug"])))
+            _remove_empty(Path(_parent(answers), str(answers["project_slug"])))
             return _refuse(answers, question, problem)
     return ""
 
 
 def folder_to_enter(answers: Answers) -> str:
     """Return the project's folder as it is called from where the command was started."""
-    parent = _options().get("output_dir", answers["_output_dir"])
-    return Path(parent, str(answers["project_slug"])).as_posix()
+    return Path(_parent(answers), str(answers["project_slug"])).as_posix()
 
 
 @cache
@@ -163,6 +162,11 @@ def _options() -> dict[str, Any]:
     """Return the options of the running command, none if the engine was called from Python."""
     context = click.get_current_context(silent=True)
     return context.params if context else {}
+
+
+def _parent(answers: Answers) -> str:
+    # cruft calls the engine's inner functions, which set no _output_dir.
+    return str(_options().get("output_dir") or answers.get("_output_dir", "."))
 
 
 def _is_taken(text: str) -> bool:

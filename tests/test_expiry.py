@@ -60,7 +60,11 @@ def log_in(page, url: str, path: str = "/profile/") -> None:
 
 def wait_for_expiry(page) -> None:
     """Wait until the session has to be renewed: a script is told so, and renews nothing by asking."""
-    page.wait_for_function(f"async () => await ({STATUS_FOR_A_SCRIPT})() === 401", polling=200)
+    for _ in range(300):
+        if page.evaluate(STATUS_FOR_A_SCRIPT) == 401:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the session does not expire")
 
 
 def session_of(page) -> str:

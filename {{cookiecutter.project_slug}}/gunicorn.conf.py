@@ -6,11 +6,20 @@ https://docs.gunicorn.org/en/stable/settings.html
 import os
 import sys
 
-bind = os.environ.get("BIND", "0.0.0.0:8000")
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+
+
+def whole_number(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal() or not int(value):
+        sys.exit(f"{name} is wrong: must be a whole number from 1 up, not {value!r}.")
+    return int(value)
+
+
+bind = os.environ.get("BIND") or "0.0.0.0:8000"
+workers = whole_number("WEB_CONCURRENCY", 2)
 # A login waits for the OP; in the meantime the other threads serve pages.
 worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "8"))
+threads = whole_number("WEB_THREADS", 8)
 timeout = 30
 max_requests = 10_000
 max_requests_jitter = 1_000

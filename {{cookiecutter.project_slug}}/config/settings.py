@@ -40,6 +40,8 @@ SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", default=[])
 # The one public address of this site. The redirect URI of every login is built from it.
 SITE_URL = env.url("SITE_URL", default=None, mend="Say where people find the site: https://app.example.org")
 SITE_URL = (SITE_URL or "").rstrip("/")
+if urlsplit(SITE_URL).path:
+    env.problem("SITE_URL", "has a path; a site is served from the root of its host, such as https://app.example.org.")
 SERVED_OVER_HTTPS = SITE_URL.startswith("https://")
 
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=[urlsplit(SITE_URL).hostname or ""])

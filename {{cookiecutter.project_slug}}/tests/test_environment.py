@@ -55,7 +55,7 @@ def test_production_environment_passes_the_deployment_checks_with_op_and_databas
 
 
 def test_all_problems_are_reported_at_once_without_a_traceback() -> None:
-    result = manage("check", SITE_URL="http://app.example.org", OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS="soon")
+    result = manage("check", SITE_URL="https://app.example.org/app", OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS="soon")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     named = [line.split()[1] for line in result.stderr.splitlines() if line.startswith("  - ")]

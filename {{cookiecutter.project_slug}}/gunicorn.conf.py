@@ -7,7 +7,6 @@ import os
 import sys
 
 
-
 def whole_number(name: str, default: int) -> int:
     value = os.environ.get(name) or str(default)
     if not value.isdecimal() or not int(value):

@@ -44,22 +44,22 @@ class LogoutToken:
 def backchannel_logout(request: HttpRequest) -> HttpResponse:
     """End the sessions that the OP names: 200 when they have ended, 400 for a token that is not obeyed (2.8)."""
     try:
-        (text,) = request.POST.getlist("logout_token") or [""]
-        token = read_logout_token(text, time.time())
+        token = read_logout_token(request.POST.getlist("logout_token"), time.time())
         with transaction.atomic():
             spend(token)
             ended = sessions.end(conf.OIDC_OP_ISSUER, subject=token.subject, sid=token.sid)
-    except ValueError:
-        return _refused("logout_token stands twice")
     except LoginError as error:
         logger.warning("back-channel logout refused reason=%s detail=%s", error.reason.code, error.detail)
-        return _refused(error.reason.code)
+        return JsonResponse({"error": "invalid_request", "error_description": error.reason.code}, status=400)
     logger.info("back-channel logout sessions=%d issuer=%s", ended, conf.OIDC_OP_ISSUER)
     return HttpResponse()
 
 
-def read_logout_token(text: str, now: float) -> LogoutToken:
-    """Return what a logout token says if it keeps every rule of section 2.6; raises `LoginError`."""
+def read_logout_token(texts: list[str], now: float) -> LogoutToken:
+    """Return what the one logout token of a request says if it keeps every rule of section 2.6; raises `LoginError`."""
+    if len(texts) != 1:
+        raise LoginError(Reason.LOGOUT_TOKEN_INVALID, f"{len(texts)} logout tokens")
+    text = texts[0]
     claims = tokens.read(text, conf.OIDC_RP_SIGN_ALGO, keys.verification_key)
     check_type(tokens.read_header(text))
     tokens.check_issuer(claims, conf.OIDC_OP_ISSUER)
@@ -68,7 +68,9 @@ def read_logout_token(text: str, now: float) -> LogoutToken:
     tokens.check_issued_at(claims, now)
     check_event(claims)
     check_person(claims)
-    return LogoutToken(claims.get("sub", ""), claims.get("sid", ""), claims["jti"], claims["exp"])
+    # However late it expires, its age is limited too.
+    expires = min(claims["exp"], now + 2 * tokens.OLDEST)
+    return LogoutToken(claims.get("sub", ""), claims.get("sid", ""), claims["jti"], expires)
 
 
 def check_type(header: dict[str, Any]) -> None:
@@ -89,8 +91,7 @@ def check_event(claims: dict[str, Any]) -> None:
 def check_person(claims: dict[str, Any]) -> None:
     """`sub`, `sid` or both say who is meant (rule 4), `jti` makes the token unique."""
     named = [claims[name] for name in ("sub", "sid") if name in claims]
-    texts = [*named, claims.get("jti")]
-    if not named or not all(isinstance(text, str) and 0 < len(text) <= tokens.MAX_SUBJECT_CHARACTERS for text in texts):
+    if not named or not all(map(sessions.is_name, [*named, claims.get("jti")])):
         raise LoginError(Reason.LOGOUT_TOKEN_INVALID, "neither sub nor sid, or no jti")
 
 
@@ -111,13 +112,9 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
         raise Http404
     issuer, sid = request.GET.get("iss"), request.GET.get("sid")
     # The browser sends no session cookie into a frame of another site, so the session is found by its name.
-    if issuer != conf.OIDC_OP_ISSUER or not sid:
+    if issuer != conf.OIDC_OP_ISSUER or not sessions.is_name(sid):
         return HttpResponseBadRequest("iss and sid are needed", content_type="text/plain")
     logger.info("front-channel logout sessions=%d issuer=%s", sessions.end(issuer, sid=sid), issuer)
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(conf.OIDC_OP_ISSUER))
     policy = f"default-src 'none'; frame-ancestors {origin}"
     return HttpResponse("signed out", content_type="text/plain", headers={"Content-Security-Policy": policy})
-
-
-def _refused(description: str) -> HttpResponse:
-    return JsonResponse({"error": "invalid_request", "error_description": description}, status=400)

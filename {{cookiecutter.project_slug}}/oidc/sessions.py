@@ -13,7 +13,7 @@ from oidc.conf import conf
 from oidc.models import LoginSession, SpentToken
 from oidc.refresh import encrypt
 
-MAX_SID_CHARACTERS = 255
+MAX_NAME_CHARACTERS = 255
 
 
 def remember(session_key: str, claims: Mapping[str, Any], refresh_token: object = None) -> None:
@@ -28,10 +28,15 @@ def remember(session_key: str, claims: Mapping[str, Any], refresh_token: object 
         defaults={
             "issuer": claims["iss"],
             "subject": claims["sub"],
-            "sid": sid if isinstance(sid, str) and len(sid) <= MAX_SID_CHARACTERS else "",
+            "sid": sid if is_name(sid) else "",
             "refresh_token": encrypt(refresh_token) if is_kept else "",
         },
     )
+
+
+def is_name(value: object) -> bool:
+    """Tell whether a claim can name a session or a token in the database: text that is neither empty nor too long."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARACTERS and value.isprintable()
 
 
 def end(issuer: str, *, subject: str = "", sid: str = "") -> int:

@@ -136,6 +136,8 @@ def test_every_session_engine_but_cookies_obeys(browser: Browser, log_out, setti
         pytest.param({"sub": 7}, id="sub-is-no-text"),
         pytest.param({"sub": ""}, id="sub-is-empty"),
         pytest.param({"sid": ["sid-1"]}, id="sid-is-no-text"),
+        pytest.param({"sid": "a\0"}, id="sid-is-not-printable"),
+        pytest.param({"sid": "s" * 256}, id="sid-is-too-long"),
         pytest.param({"jti": ABSENT}, id="no-jti"),
         pytest.param({"jti": {}}, id="jti-is-no-text"),
         pytest.param({"header": {"typ": "at+jwt"}}, id="typ"),
@@ -153,6 +155,16 @@ def test_an_id_token_is_no_logout_token(browser: Browser, client) -> None:
     browser.log_in()
     id_token = browser.client.session["oidc_id_token"]
     assert client.post("/oidc/backchannel-logout/", {"logout_token": id_token}).status_code == 400
+
+
+@pytest.mark.parametrize("sid", ["a\0", "s" * 256, 7, ""])
+def test_a_session_without_a_name_that_can_be_kept_ends_with_its_person(
+    browser: Browser, op: OP, log_out, sid: object
+) -> None:
+    op.claims["sid"] = sid
+    browser.log_in()
+    assert log_out(exp=2**52) == 200
+    assert not browser.is_signed_in
 
 
 @pytest.mark.parametrize("header", [{"typ": "JWT"}, {"typ": "LOGOUT+JWT"}])
@@ -194,7 +206,7 @@ def test_ending_sessions_looks_at_an_index(db, named: dict) -> None:
 
 @pytest.mark.parametrize(
     ("query", "status", "ended"),
-    [({}, 400, False), ({"iss": "https://evil.example", "sid": "s"}, 400, False), ({"sid": "s"}, 200, True)],
+    [({}, 400, False), ({"sid": "\0"}, 400, False), ({"iss": "https://evil.example", "sid": "s"}, 400, False), ({"sid": "s"}, 200, True)],
 )
 def test_front_channel_logout(browser: Browser, op: OP, settings, query: dict, status: int, ended: bool) -> None:
     settings.OIDC_FRONTCHANNEL_LOGOUT = True

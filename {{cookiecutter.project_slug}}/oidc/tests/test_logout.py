@@ -206,7 +206,12 @@ def test_ending_sessions_looks_at_an_index(db, named: dict) -> None:
 
 @pytest.mark.parametrize(
     ("query", "status", "ended"),
-    [({}, 400, False), ({"sid": "\0"}, 400, False), ({"iss": "https://evil.example", "sid": "s"}, 400, False), ({"sid": "s"}, 200, True)],
+    [
+        ({}, 400, False),
+        ({"sid": "\0"}, 400, False),
+        ({"iss": "https://evil.example", "sid": "s"}, 400, False),
+        ({"sid": "s"}, 200, True),
+    ],
 )
 def test_front_channel_logout(browser: Browser, op: OP, settings, query: dict, status: int, ended: bool) -> None:
     settings.OIDC_FRONTCHANNEL_LOGOUT = True

@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer, make and git. Without make: see README.md.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
-SOURCES := cookiecutter_django_oidc_v1 tests
+SOURCES := cookiecutter_django_oidc_v1 tests benchmarks
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 

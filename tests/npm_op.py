@@ -21,9 +21,7 @@ def npm_op(require: Callable[[object, str], None], python: str, site_url: str) -
     require((MODULES / "oidc-provider").is_dir(), f"oidc-provider is not there: {INSTALL}")
     port, client_id, client_secret = free_port(), "site", secrets.token_urlsafe(32)
     issuer = f"http://localhost:{port}"
-    with Site(INTEROP, python).running(
-        node, "provider.mjs", str(port), site_url, client_id, client_secret, url=issuer
-    ):
+    with Site(INTEROP, python).running(node, "provider.mjs", str(port), site_url, client_id, client_secret, url=issuer):
         yield {"OIDC_OP_ISSUER": issuer, "OIDC_RP_CLIENT_ID": client_id, "OIDC_RP_CLIENT_SECRET": client_secret}
 
 

@@ -115,9 +115,7 @@ def _running(command: list[str], folder: Path, answers: Callable[[], bool], **op
     """Run a server from when it `answers` until the context ends."""
     log = folder / "server.log"
     with log.open("w") as output:
-        server = subprocess.Popen(
-            command, cwd=folder, stdout=output, stderr=output, start_new_session=True, **options
-        )
+        server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True, **options)
         try:
             for _ in range(600):
                 assert server.poll() is None, log.read_text()

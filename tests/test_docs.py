@@ -11,11 +11,22 @@ from tests.rendering import REPOSITORY, SITE
 DOCS = sorted((REPOSITORY / "docs").glob("*.md"))
 LINKING = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *DOCS]
 SECURITY = REPOSITORY / "docs" / "security.md"
-# A rule that one of these tests describes stands in docs/security.md.
-RULES = ["test_tokens.py", "test_conformance.py", "test_attempts.py"]
+SESSIONS = REPOSITORY / "docs" / "sessions.md"
+POLICY = REPOSITORY / "docs" / "user-policy.md"
+POLICY_TESTS = "tests/test_users.py"
+# A rule that one of these tests describes stands in these documents.
+RULES = {
+    "test_tokens.py": [SECURITY],
+    "test_conformance.py": [SECURITY],
+    "test_attempts.py": [SECURITY],
+    "test_renewal.py": [SECURITY, SESSIONS],
+    "test_logout.py": [SECURITY, SESSIONS],
+    "test_fresh.py": [SECURITY, SESSIONS],
+}
 
 CODE_BLOCK = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
-TEST_NAME = re.compile(r"`([\w/.-]+\.py)::(\w+)`")
+# A test, or with an id in brackets one row of its table.
+TEST_NAME = re.compile(r"`([\w/.-]+\.py)::(\w+(?:\[[\w.-]+\])?)`")
 PLACES = re.compile(r"Enforced: (.+?)\.\s+Tests?:", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
@@ -30,6 +41,26 @@ def names(file: Path) -> set[str]:
         if isinstance(node, ast.ClassDef):
             found |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
     return found
+
+
+def rows(file: Path) -> set[str]:
+    """Return the rows of the tables in a test file as test[id], for each `pytest.param(..., id="id")`."""
+    tests = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    return {
+        f"{test.name}[{ast.literal_eval(keyword.value)}]"
+        for test in tests
+        for decorator in test.decorator_list
+        for node in ast.walk(decorator)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.param"
+        for keyword in node.keywords
+        if keyword.arg == "id"
+    }
+
+
+def nameable(path: str) -> set[str]:
+    """Return what a document may name at a path in the site or, if there is no such file, in this repository."""
+    file = next((folder / path for folder in (SITE, REPOSITORY) if (folder / path).is_file()), None)
+    return names(file) | rows(file) if file else set()
 
 
 def prose(document: Path) -> str:
@@ -50,8 +81,7 @@ def anchors(document: Path) -> set[str]:
 @pytest.mark.parametrize("document", DOCS, ids=lambda document: document.name)
 def test_every_test_that_is_named_exists(document: Path) -> None:
     named = set(TEST_NAME.findall(prose(document)))
-    lost = {f"{path}::{test}" for path, test in named if not (SITE / path).is_file() or test not in names(SITE / path)}
-    assert lost == set()
+    assert {f"{path}::{test}" for path, test in named if test not in nameable(path)} == set()
 
 
 def test_every_place_where_a_rule_is_enforced_exists() -> None:
@@ -68,9 +98,20 @@ def test_every_place_where_a_rule_is_enforced_exists() -> None:
 def test_no_rule_is_forgotten(file: str) -> None:
     path = f"oidc/tests/{file}"
     tests = {name for name in names(SITE / path) if name.startswith("test_")}
-    named = {test for other, test in TEST_NAME.findall(prose(SECURITY)) if other == path}
+    text = "".join(map(prose, RULES[file]))
+    named = {test.partition("[")[0] for other, test in TEST_NAME.findall(text) if other == path}
     assert tests
     assert tests - named == set()
+
+
+def test_every_row_of_the_user_policy_is_a_row_of_its_table_and_stands_there_once() -> None:
+    tests = {name for name in names(SITE / POLICY_TESTS) if name.startswith("test_")}
+    tables = rows(SITE / POLICY_TESTS)
+    plain = tests - {row.partition("[")[0] for row in tables}
+    lines = [line for line in prose(POLICY).splitlines() if line.startswith("|")]
+    named = [test for path, test in TEST_NAME.findall("\n".join(lines)) if path == POLICY_TESTS]
+    assert tables
+    assert sorted(named) == sorted(tables | plain)
 
 
 @pytest.mark.parametrize("document", LINKING, ids=lambda document: document.name)

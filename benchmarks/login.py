@@ -208,9 +208,8 @@ def table(runs: dict[str, list[Run]]) -> str:
         "failed logins": lambda run: run.failed,
     }
     lines = [["", *columns], ["---"] * (len(columns) + 1)]
-    lines += [
-        [name, *(spread(list(map(value, measured))) for value in columns.values())] for name, measured in runs.items()
-    ]
+    for name, measured in runs.items():
+        lines.append([name, *(spread([value(run) for run in measured]) for value in columns.values())])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

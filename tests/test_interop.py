@@ -57,7 +57,7 @@ def test_a_logout_at_the_op_ends_the_session_here_over_the_back_channel(site, pa
     assert "sessionid" in {cookie["name"] for cookie in page.context.cookies(url)}
     page.goto(url)
     assert page.get_by_role("link", name="Login").is_visible()
-    assert "back-channel logout sessions=1 " in server.log.read_text()
+    assert re.search(r"logout.* sessions=1 ", server.log.read_text())
 
 
 def test_a_logout_at_the_op_leaves_the_sessions_of_other_browsers_alone(site, page, chromium) -> None:

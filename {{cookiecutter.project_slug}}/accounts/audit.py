@@ -12,7 +12,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.dispatch import receiver
 
 from accounts.models import SignIn, User
-from accounts.signals import identity_linked, rights_changed, user_created
+from accounts.signals import identity_linked, rights_changed, user_created, user_deactivated
 from oidc.errors import Reason
 from oidc.signals import login_refused
 
@@ -47,6 +47,11 @@ def log_creation(user: User, **kwargs: Any) -> None:
 @receiver(identity_linked)
 def log_link(user: User, issuer: str, **kwargs: Any) -> None:
     logger.info("identity linked user=%s issuer=%s", user.pk, issuer)
+
+
+@receiver(user_deactivated)
+def log_deactivation(user: User, sessions: int, **kwargs: Any) -> None:
+    logger.info("user deactivated user=%s sessions=%d", user.pk, sessions)
 
 
 @receiver(rights_changed)

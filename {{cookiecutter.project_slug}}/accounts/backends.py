@@ -34,8 +34,8 @@ class OIDCBackend(OIDCAuthenticationBackend):
             email_domains=frozenset(map(str.lower, settings.OIDC_ALLOWED_EMAIL_DOMAINS)),
             hosted_domains=frozenset(settings.OIDC_ALLOWED_HOSTED_DOMAINS),
             tenants=frozenset(settings.OIDC_ALLOWED_TENANTS),
-            all_groups=frozenset(settings.OIDC_REQUIRED_GROUPS),
-            any_group=frozenset(settings.OIDC_REQUIRED_ANY_GROUP),
+            all_groups=frozenset(map(read.plain, settings.OIDC_REQUIRED_GROUPS)),
+            any_group=frozenset(map(read.plain, settings.OIDC_REQUIRED_ANY_GROUP)),
         )
         trust = settings.OIDC_EMAILS_ARE_VERIFIED
         admission.check(claims, rules, settings.OIDC_GROUPS_CLAIM, emails_are_verified=trust)

@@ -44,7 +44,12 @@ def groups(claims: Claims, path: str) -> set[str] | None:
         names = [_name(item) if isinstance(item, Mapping) else item for item in value]
     else:
         names = []
-    return {name.removeprefix("/") for name in names if isinstance(name, str) and name}
+    return {plain(name) for name in names if isinstance(name, str) and name}
+
+
+def plain(group: str) -> str:
+    """Return a group's name as it is compared: without the slash that Keycloak puts before it."""
+    return group.strip().removeprefix("/")
 
 
 def too_many_groups(claims: Claims, path: str) -> bool:
@@ -64,15 +69,15 @@ def email_is_verified(claims: Claims) -> bool:
     return claims.get("email_verified") in (True, "true")
 
 
-def text(value: object, longest: int) -> str | None:
+def text(value: object, longest: int | None) -> str | None:
     """Return a claim as text for the database, without NUL and halves of characters; None for anything but text.
 
     Text beyond `longest` characters is None too: a part of an address or a name is another one.
     """
     if not isinstance(value, str):
         return None
-    plain = value.replace("\0", "").encode(errors="ignore").decode().strip()
-    return plain if len(plain) <= longest else None
+    cleaned = value.replace("\0", "").encode(errors="ignore").decode().strip()
+    return cleaned if longest is None or len(cleaned) <= longest else None
 
 
 def _name(group: Mapping[str, Any]) -> object:

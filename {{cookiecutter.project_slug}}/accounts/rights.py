@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import Group
 
+from accounts.claims import plain
 from accounts.models import User
 
 
@@ -20,8 +21,8 @@ class Mapped:
     def from_words(cls, staff: Iterable[str], superuser: Iterable[str], managed: Iterable[str]) -> "Mapped":
         """Read the words of the environment; a managed group is written `name` or `name at the OP=name here`."""
         pairs = (word.partition("=") for word in managed)
-        groups = {_plain(there): (here or there).strip() for there, _, here in pairs}
-        return cls(frozenset(map(_plain, staff)), frozenset(map(_plain, superuser)), groups)
+        groups = {plain(there): (here or there).strip() for there, _, here in pairs}
+        return cls(frozenset(map(plain, staff)), frozenset(map(plain, superuser)), groups)
 
 
 def apply(user: User, names: set[str], mapped: Mapped) -> tuple[list[str], list[str]]:
@@ -32,8 +33,11 @@ def apply(user: User, names: set[str], mapped: Mapped) -> tuple[list[str], list[
     before = _status(user)
     if mapped.superuser:
         user.is_superuser = not names.isdisjoint(mapped.superuser)
-    if mapped.staff or mapped.superuser:
+    if mapped.staff:
         user.is_staff = not names.isdisjoint(mapped.staff | mapped.superuser)
+    elif user.is_superuser is not ("is_superuser" in before):
+        # Without groups for staff, only what came or goes with being a superuser changes.
+        user.is_staff = user.is_superuser
     if _status(user) != before:
         user.save(update_fields=["is_staff", "is_superuser"])
     wanted = {here for there, here in mapped.groups.items() if there in names}
@@ -47,7 +51,3 @@ def apply(user: User, names: set[str], mapped: Mapped) -> tuple[list[str], list[
 
 def _status(user: User) -> set[str]:
     return {name for name in ("is_staff", "is_superuser") if getattr(user, name)}
-
-
-def _plain(name: str) -> str:
-    return name.strip().removeprefix("/")

@@ -9,5 +9,7 @@ from django.dispatch import Signal
 user_created = Signal()
 # A first login was bound to a user who was there: also `issuer` and `subject`.
 identity_linked = Signal()
+# A user was shut out by `manage.py deactivate_user`: also `sessions`, how many ended.
+user_deactivated = Signal()
 # The OP's groups gave or took rights: also `gained` and `lost`, lists of names.
 rights_changed = Signal()

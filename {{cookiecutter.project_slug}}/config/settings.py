@@ -243,6 +243,7 @@ OIDC_RP_CLIENT_SECRET = env.text("OIDC_RP_CLIENT_SECRET")
 OIDC_TOKEN_ENDPOINT_AUTH_METHOD = env.choice(
     "OIDC_TOKEN_ENDPOINT_AUTH_METHOD", ["client_secret_basic", "client_secret_post", "none"], default=""
 )
+OIDC_TRUSTED_AUDIENCES = env.words("OIDC_TRUSTED_AUDIENCES", default=[])
 OIDC_RP_SIGN_ALGO = env.choice(
     "OIDC_RP_SIGN_ALGO",
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"],

@@ -27,7 +27,7 @@ def kind_of(request: HttpRequest) -> Kind:
     """Return who waits, by the headers that browsers and htmx send (Fetch Metadata)."""
     headers = request.headers
     purpose = headers.get("Sec-Purpose", headers.get("Purpose", ""))
-    if request.method in SAFE_METHODS - {"GET"} or "prefetch" in purpose:
+    if request.method in SAFE_METHODS - {"GET"} or (request.method == "GET" and "prefetch" in purpose):
         return Kind.NOBODY
     if headers.get("HX-Request") == "true":
         return Kind.HTMX
@@ -45,10 +45,11 @@ def kind_of(request: HttpRequest) -> Kind:
 def ask_to_log_in(request: HttpRequest) -> HttpResponse:
     """Return the answer to a request whose session has ended: a way to log in that leads back to the page."""
     match kind_of(request):
-        case Kind.HTMX:
+        case Kind.HTMX if request.method == "GET":
             here = page_of(request, request.headers.get("HX-Current-URL", ""))
             return HttpResponse(headers={"HX-Redirect": login_url(here)})
-        case Kind.SCRIPT:
+        case Kind.SCRIPT | Kind.HTMX:
+            # The page stays, and with it what was typed there.
             return JsonResponse({"login_url": reverse("oidc_authentication_init")}, status=401)
         case Kind.FORM:
             here = page_of(request, request.headers.get("Referer", ""))

@@ -186,6 +186,8 @@ class OIDCAuthenticationBackend(LibraryBackend):
         if len(users) > 1:
             raise LoginError(Reason.USER_AMBIGUOUS, "several users match")
         if users:
+            if not users[0].is_active:
+                raise LoginError(Reason.USER_INACTIVE, f"user {users[0].pk}", user=users[0])
             user = self.update_user(users[0], claims)
         elif conf.OIDC_CREATE_USER:
             user = self.create_user(claims)

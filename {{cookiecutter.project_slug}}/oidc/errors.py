@@ -1,6 +1,7 @@
 """Why a login can fail: one exception, one closed list of reasons."""
 
 from enum import Enum
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -262,15 +263,18 @@ class LoginError(Exception):
 
     `reason` is what is told and counted; `detail` is for the log and a developer's eyes: what was
     expected and what came, never a token, a code, a secret or a whole set of claims. `op_error` is
-    the OP's own error code, `endpoint` the address that was asked.
+    the OP's own error code, `endpoint` the address that was asked, `user` the user where it is known.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", *, op_error: str = "", endpoint: str = "") -> None:
+    def __init__(
+        self, reason: Reason, detail: str = "", *, op_error: str = "", endpoint: str = "", user: Any = None
+    ) -> None:
         super().__init__(f"{reason.code}: {detail}")
         self.reason = reason
         self.detail = detail
         self.op_error = op_error
         self.endpoint = endpoint
+        self.user = user
 
 
 def shorten(text: object, limit: int = 100) -> str:

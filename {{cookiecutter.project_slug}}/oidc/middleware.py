@@ -12,7 +12,7 @@ from mozilla_django_oidc.middleware import SessionRefresh as LibrarySessionRefre
 from oidc import attempts, provider, refresh
 from oidc.answers import SAFE_METHODS, Kind, ask_to_log_in, kind_of
 from oidc.conf import conf
-from oidc.errors import LoginError
+from oidc.errors import LoginError, Reason
 from oidc.refresh import Outcome
 from oidc.views import POSTPONED, leave_for_provider, refuse
 
@@ -47,16 +47,17 @@ class SessionRefresh(LibrarySessionRefresh):
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         """Return None for a request that may go on, else the answer in its place."""
         kind = kind_of(request)
-        if kind is Kind.NOBODY or not self.is_refreshable_url(request):
+        if not self.is_refreshable_url(request):
             return None
         now, session = time.time(), request.session
         limit = conf.OIDC_SESSION_MAX_SECONDS
         if limit and now - session.get("oidc_login_at", now) > limit:
             auth.logout(request)
             # A page that everybody may see needs no login; one that needs it asks for it itself.
-            return None if kind is Kind.PAGE else ask_to_log_in(request)
+            return None if kind in (Kind.PAGE, Kind.NOBODY) else ask_to_log_in(request)
         due = session.get("oidc_id_token_expiration", 0)
-        if not conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS or now < max(due, session.get(POSTPONED, 0)):
+        is_due = conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS and now >= max(due, session.get(POSTPONED, 0))
+        if not is_due or kind is Kind.NOBODY:
             return None
         return self.renew(request, kind, in_grace=now < due + conf.OIDC_RENEWAL_GRACE_SECONDS)
 
@@ -74,6 +75,8 @@ class SessionRefresh(LibrarySessionRefresh):
             return ask_to_log_in(request)
         next_url = request.get_full_path()
         try:
+            if not provider.is_reachable():
+                raise LoginError(Reason.OP_UNREACHABLE, "for longer than the grace period")
             return leave_for_provider(request, attempts.start(next_url, silent=True))
         except LoginError as error:
             return refuse(request, error, next_url)

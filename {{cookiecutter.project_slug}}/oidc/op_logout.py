@@ -22,6 +22,7 @@ from oidc import keys, sessions, tokens
 from oidc.conf import conf
 from oidc.errors import LoginError, Reason, shorten
 from oidc.models import SpentToken
+from oidc.signals import logged_out_by_op
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,10 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
         token = read_logout_token(request.POST.getlist("logout_token"), time.time())
         with transaction.atomic():
             spend(token)
-            ended = sessions.end(conf.OIDC_OP_ISSUER, subject=token.subject, sid=token.sid)
+            _end(subject=token.subject, sid=token.sid)
     except LoginError as error:
         logger.warning("back-channel logout refused reason=%s detail=%s", error.reason.code, error.detail)
         return JsonResponse({"error": "invalid_request", "error_description": error.reason.code}, status=400)
-    logger.info("back-channel logout sessions=%d issuer=%s", ended, conf.OIDC_OP_ISSUER)
     return HttpResponse()
 
 
@@ -112,9 +112,16 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
         raise Http404
     issuer, sid = request.GET.get("iss"), request.GET.get("sid")
     # The browser sends no session cookie into a frame of another site, so the session is found by its name.
-    if issuer != conf.OIDC_OP_ISSUER or not sessions.is_name(sid):
-        return HttpResponseBadRequest("iss and sid are needed", content_type="text/plain")
-    logger.info("front-channel logout sessions=%d issuer=%s", sessions.end(issuer, sid=sid), issuer)
+    # Entra ID leaves out iss, which has to be ours where it stands (section 2).
+    if issuer not in (None, conf.OIDC_OP_ISSUER) or not sessions.is_name(sid):
+        return HttpResponseBadRequest("sid is needed, and iss must be the issuer", content_type="text/plain")
+    _end(sid=sid)
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(conf.OIDC_OP_ISSUER))
     policy = f"default-src 'none'; frame-ancestors {origin}"
     return HttpResponse("signed out", content_type="text/plain", headers={"Content-Security-Policy": policy})
+
+
+def _end(subject: str = "", sid: str = "") -> None:
+    ended = sessions.end(conf.OIDC_OP_ISSUER, subject=subject, sid=sid)
+    logger.info("logout by the OP sessions=%d subject=%s issuer=%s", ended, subject or "-", conf.OIDC_OP_ISSUER)
+    logged_out_by_op.send_robust(sender=LogoutToken, subject=subject, sid=sid, sessions=ended)

@@ -44,7 +44,7 @@ def metadata() -> dict[str, Any]:
 
 def fetch_metadata(issuer: str) -> dict[str, Any]:
     """Fetch the discovery document of `issuer` (Discovery 4.1); raises `LoginError`."""
-    return check_metadata(_get_json(f"{issuer.rstrip('/')}/.well-known/openid-configuration"), issuer)
+    return check_metadata(_get_json(_metadata_url(issuer)), issuer)
 
 
 def needs_metadata() -> bool:
@@ -97,7 +97,7 @@ def refresh(refresh_token: str) -> dict[str, Any]:
 
 def is_reachable() -> bool:
     """Tell whether the OP answers at all; the site asks it every half minute at most."""
-    url = f"{conf.OIDC_OP_ISSUER.rstrip('/')}/.well-known/openid-configuration"
+    url = conf.OIDC_OP_TOKEN_ENDPOINT or _metadata_url(conf.OIDC_OP_ISSUER)
     return cached.probe(url, lambda: http.request("GET", url))
 
 
@@ -122,6 +122,10 @@ def fetch_jwks(url: str) -> list[dict[str, Any]]:
     if not isinstance(keys, list):
         raise LoginError(Reason.OP_ANSWER, "the key set has no list of keys", endpoint=url)
     return [key for key in keys if isinstance(key, dict)]
+
+
+def _metadata_url(issuer: str) -> str:
+    return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
 
 
 def _get_json(url: str) -> dict[str, Any]:

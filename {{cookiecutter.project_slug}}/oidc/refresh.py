@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from oidc.conf import conf
-from oidc.errors import OUTAGES, LoginError
+from oidc.errors import OUTAGES, LoginError, Reason
 from oidc.models import LoginSession
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Outcome(Enum):
     """How a renewal went."""
 
     RENEWED = auto()
-    IMPOSSIBLE = auto()  # no refresh token
+    IMPOSSIBLE = auto()  # no refresh token, or one that is over
     LATER = auto()  # another request of this session is at it, or the OP is down
     REFUSED = auto()  # by the OP, or by the user policy
 
@@ -54,8 +54,12 @@ def renew(request: HttpRequest) -> Outcome:
         found.update(refresh_token="", refreshing_until=None)
         return Outcome.IMPOSSIBLE
     except LoginError as error:
-        found.update(refreshing_until=timezone.now() + PAUSE)
+        # A refresh token that is over says nothing about the person: the browser makes the round trip.
+        is_over = error.reason is Reason.CODE_REFUSED
+        found.update(refresh_token="" if is_over else row.refresh_token, refreshing_until=timezone.now() + PAUSE)
         logger.warning("renewal failed reason=%s user=%s detail=%s", error.reason.code, request.user.pk, error.detail)
+        if is_over:
+            return Outcome.IMPOSSIBLE
         return Outcome.LATER if error.reason in OUTAGES else Outcome.REFUSED
     if user != request.user or not user.is_active:
         logger.warning("renewal refused user=%s: another user, or deactivated", request.user.pk)

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.contrib import auth
-from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
@@ -83,7 +82,6 @@ class CallbackView(OIDCAuthenticationCallbackView):
     def answer(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
         """Return the response for an answer of the OP: on to the site, or the page of a failed login."""
         self.attempt: Attempt | None = None
-        self.user: AbstractBaseUser | None = None
         try:
             response = self.complete(request, parameters)
         except LoginError as error:
@@ -117,7 +115,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
         if self.user is None:
             raise LoginError(Reason.CLAIMS_REFUSED, "the backend returned no user")
         if not self.user.is_active:
-            raise LoginError(Reason.USER_INACTIVE, f"user {self.user.pk}")
+            raise LoginError(Reason.USER_INACTIVE, f"user {self.user.pk}", user=self.user)
         return self.login_success()
 
     @property
@@ -136,7 +134,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
         session.update(getattr(self.request, "oidc_tokens", {}))
         now = time.time()
         session["oidc_id_token_expiration"] = now + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
-        if not self.attempt.silent:
+        if not renewed:
             session["oidc_login_at"] = now
         if claims := getattr(self.request, "oidc_claims", None):
             session["oidc_auth_time"], session["oidc_acr"] = claims.get("auth_time"), claims.get("acr")
@@ -159,7 +157,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
 
     def login_failure(self) -> HttpResponse:
         """Return the page of a failed login; `self.error` says why."""
-        return refuse(self.request, self.error, self.attempt.next if self.attempt else "", self.user)
+        return refuse(self.request, self.error, self.attempt.next if self.attempt else "")
 
 
 @method_decorator([never_cache, csrf_exempt], name="dispatch")
@@ -269,9 +267,7 @@ def check_callback_issuer(parameters: QueryDict) -> None:
         raise LoginError(Reason.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
 
 
-def refuse(
-    request: HttpRequest, error: LoginError, next_url: str = "", user: AbstractBaseUser | None = None
-) -> HttpResponse:
+def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpResponse:
     """Turn a failed login into one log line, one signal and one page that the person can act on."""
     reason = error.reason
     reference = secrets.token_hex(4).upper()
@@ -284,7 +280,7 @@ def refuse(
         error.op_error or "-",
         error.detail or "-",
     )
-    login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=user)
+    login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     context = {
         "title": _("Sign-in failed"),
         "explanation": reason.explanation,

@@ -116,13 +116,15 @@ def test_recent_sign_ins_are_shown(administrator: Browser, person) -> None:
 
 
 @pytest.mark.parametrize("who", ["kim@example.org", "person"])
-def test_a_person_can_be_shut_out_by_address_or_subject(browser: Browser, person, who: str, capsys) -> None:
+def test_a_person_can_be_shut_out_by_address_or_subject(browser: Browser, person, who: str, capsys, caplog) -> None:
     browser.log_in(person({"email": "kim@example.org"}))
     key = browser.client.session.session_key
-    call_command("deactivate_user", who)
+    with caplog.at_level(logging.INFO):
+        call_command("deactivate_user", who)
     assert not User.objects.get().is_active
     assert not browser.client.session.exists(key)
     assert "1 session" in capsys.readouterr().out
+    assert "user deactivated user=" in caplog.text
 
 
 @pytest.mark.parametrize(("who", "says"), [("nobody", "No user"), ("kim@example.org", "2 users")])
@@ -141,12 +143,14 @@ def test_each_event_has_one_line_in_the_log(browser: Browser, person, settings, 
         browser.log_in(person({"email": "kim@example.org", "groups": []}))
         user = browser.user
         browser.client.post(reverse("oidc_logout"))
-    lines = [record.getMessage() for record in caplog.records if record.name == "accounts.audit"]
+    lines = [record.getMessage() for record in caplog.records if record.name in ("accounts.audit", "oidc.views")]
     assert lines == [
         f"rights changed user={user.pk} gained=editors lost=-",
         f"user created user={user.pk}",
         f"identity linked user={user.pk} issuer={browser.issuer}",
+        f"login succeeded user={user.pk} issuer={browser.issuer}",
         f"rights changed user={user.pk} gained=- lost=editors",
+        f"login succeeded user={user.pk} issuer={browser.issuer}",
         f"logout user={user.pk}",
     ]
     assert "kim@example.org" not in caplog.text

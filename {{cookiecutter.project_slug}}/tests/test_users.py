@@ -37,6 +37,7 @@ def test_a_first_login_and_a_user_with_the_same_address(
     response = browser.log_in(person(claims))
     if outcome == "refused":
         assert response.status_code == 403
+        assert not user.identities.exists()
     else:
         assert (browser.user == user) is (outcome == "same")
 
@@ -159,6 +160,7 @@ def test_claims_and_fields(browser: Browser, person, value: object, kept: str) -
         pytest.param("OIDC_REQUIRED_GROUPS", ["a", "b"], {"groups": ["a", "b", "c"]}, True, id="all-groups"),
         pytest.param("OIDC_REQUIRED_GROUPS", ["a", "b"], {"groups": ["a"]}, False, id="not-all-groups"),
         pytest.param("OIDC_REQUIRED_ANY_GROUP", ["a", "b"], {"groups": ["b"]}, True, id="any-group"),
+        pytest.param("OIDC_REQUIRED_ANY_GROUP", ["/a"], {"groups": ["/a"]}, True, id="slashes-are-no-difference"),
         pytest.param("OIDC_REQUIRED_ANY_GROUP", ["a", "b"], {"groups": []}, False, id="no-group"),
         pytest.param("OIDC_REQUIRED_ANY_GROUP", ["a"], {}, False, id="no-groups-claim"),
     ],
@@ -238,6 +240,17 @@ def test_rights_that_no_group_is_declared_for_are_left_alone(browser: Browser, p
     Identity.objects.create(user=user, issuer=op, subject="person")
     browser.log_in(person({"groups": []}))
     assert (browser.user.is_staff, browser.user.is_superuser) == (True, True)
+
+
+def test_staff_by_hand_stay_where_only_superusers_are_declared(browser: Browser, person, settings, op: str) -> None:
+    settings.OIDC_STAFF_GROUPS = []
+    user = User.objects.create_user("boss", is_staff=True)
+    Identity.objects.create(user=user, issuer=op, subject="person")
+    browser.log_in(person({"groups": []}))
+    assert browser.user.is_staff
+    browser.log_in(person({"groups": ["administrators"]}))
+    browser.log_in(person({"groups": []}))
+    assert (browser.user.is_staff, browser.user.is_superuser) == (False, False)
 
 
 def test_a_deactivated_user_is_out_at_the_next_request_and_told_why_at_login(browser: Browser, person) -> None:

@@ -51,6 +51,7 @@ def overdue(due: Browser) -> Browser:
         pytest.param("GET", {"Accept": "application/json"}, Kind.SCRIPT, id="accepts-json"),
         pytest.param("GET", HTMX, Kind.HTMX, id="htmx"),
         pytest.param("DELETE", HTMX, Kind.HTMX, id="htmx-delete"),
+        pytest.param("POST", {"Purpose": "prefetch"}, Kind.FORM, id="nothing-is-sent-in-advance"),
         pytest.param("HEAD", {}, Kind.NOBODY, id="head"),
         pytest.param("OPTIONS", {}, Kind.NOBODY, id="options"),
         pytest.param("GET", {"Sec-Purpose": "prefetch;prerender"}, Kind.NOBODY, id="prefetch"),
@@ -95,7 +96,7 @@ def test_what_changes_data_passes_within_the_grace_period(due: Browser, method: 
     assert getattr(due.client, method)("/healthless/", headers=headers).status_code == 404
 
 
-@pytest.mark.parametrize("headers", [FORM, SCRIPT])
+@pytest.mark.parametrize("headers", [FORM, SCRIPT, HTMX])
 def test_what_changes_data_gets_401_after_the_grace_period(overdue: Browser, headers: dict) -> None:
     assert overdue.client.post(PAGE, headers=headers).status_code == 401
 
@@ -131,8 +132,10 @@ def test_while_the_op_is_down_a_session_goes_on_for_the_grace_period(due: Browse
     assert len(op.requests) - len(op.asked("/token")) <= 5
 
 
-def test_while_the_op_is_down_a_session_ends_after_the_grace_period(overdue: Browser, op: OP) -> None:
-    cache.clear()
+@pytest.mark.parametrize("metadata", ["cached", "not cached"])
+def test_while_the_op_is_down_a_session_ends_after_the_grace_period(overdue: Browser, op: OP, metadata: str) -> None:
+    if metadata == "not cached":
+        cache.clear()
     op.faults = dict.fromkeys(op.answers, dead)
     response = overdue.client.get(PAGE)
     assert response.status_code == 503
@@ -159,6 +162,39 @@ def test_a_session_ends_at_its_greatest_age(browser: Browser, settings) -> None:
     browser.age(3601)
     assert browser.client.get(PAGE)["Location"].startswith("/oidc/authenticate/?next=/profile/")
     assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        pytest.param("post", FORM, 401, id="form"),
+        pytest.param("post", HTMX, 401, id="htmx-post"),
+        pytest.param("get", HTMX, 200, id="htmx"),
+        pytest.param("get", SCRIPT, 401, id="script"),
+        pytest.param("head", {}, 302, id="head"),
+        pytest.param("get", {"Sec-Purpose": "prefetch"}, 302, id="prefetch"),
+    ],
+)
+def test_no_kind_of_request_outlives_the_greatest_age(browser: Browser, settings, method, headers, status) -> None:
+    settings.OIDC_SESSION_MAX_SECONDS = 3600
+    browser.log_in()
+    browser.age(3601)
+    assert getattr(browser.client, method)(PAGE, headers=headers).status_code == status
+    assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize(("method", "headers"), [("head", {}), ("get", {"Sec-Purpose": "prefetch"})])
+def test_what_nobody_looks_at_is_left_alone(due: Browser, method: str, headers: dict) -> None:
+    assert getattr(due.client, method)(PAGE, headers=headers).status_code == 200
+
+
+def test_another_person_at_the_op_begins_a_session_of_its_own(due: Browser, op: OP, settings) -> None:
+    op.claims["sub"] = op.userinfo["sub"] = "person-2"
+    due.come_back(op.grant(due.client.get(PAGE)["Location"]))
+    settings.OIDC_SESSION_MAX_SECONDS = 3600
+    due.age(3601)
+    due.client.get(PAGE)
+    assert not due.is_signed_in
 
 
 def test_renewals_do_not_make_a_session_younger(due: Browser, op: OP, settings) -> None:
@@ -206,7 +242,6 @@ def test_a_new_secret_key_reads_old_refresh_tokens_through_its_fallbacks(refresh
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda op: setattr(op, "refresh_token", "revoked"), id="revoked"),
         pytest.param(lambda op: op.claims.update(sub="person-2"), id="another-person"),
         pytest.param(lambda op: op.claims.update(iss="https://evil.example"), id="another-issuer"),
         pytest.param(lambda op: op.userinfo.update(sub="person-2"), id="userinfo-of-another-person"),
@@ -218,6 +253,13 @@ def test_a_renewal_that_is_refused_ends_the_session(refreshing: Browser, op: OP,
     assert refreshing.client.get(PAGE, headers=SCRIPT).status_code in (302, 401)
     assert not refreshing.is_signed_in or not get_user_model().objects.get().is_active
     assert "refresh-token-1" not in caplog.text
+
+
+def test_a_refresh_token_that_is_over_leaves_the_word_to_the_browser(refreshing: Browser, op: OP) -> None:
+    op.refresh_token = "another"
+    assert refreshing.client.post("/nowhere/", headers=FORM).status_code == 404
+    assert "prompt=none" in refreshing.client.get(PAGE)["Location"]
+    assert LoginSession.objects.get().refresh_token == ""
 
 
 def test_while_the_op_is_down_a_refresh_is_tried_again_later(refreshing: Browser, op: OP) -> None:

@@ -6,6 +6,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
 from accounts.models import User
+from accounts.signals import user_deactivated
 from oidc import sessions
 
 
@@ -28,4 +29,5 @@ class Command(BaseCommand):
         user.save(update_fields=["is_active"])
         identities = user.identities.values_list("issuer", "subject")
         ended = sum(sessions.end(issuer, subject=subject) for issuer, subject in identities)
+        user_deactivated.send(User, user=user, sessions=ended)
         self.stdout.write(f"{user.username} is deactivated; {ended} session{'' if ended == 1 else 's'} ended.")

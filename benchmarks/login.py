@@ -139,6 +139,8 @@ def running_project(name: str, site: Site, folder: Path, issuer: str, database: 
         command = ["uv", "run", "--no-dev", "gunicorn", "stock.wsgi" if is_stock else "config.wsgi"]
         server = stack.enter_context(site.running(*command, url=f"http://127.0.0.1:{port}", **environment))
         yield Project(name, port, server.process.pid)
+        # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.
+        server.end()
 
 
 def measure(project: Project, browsers: int, seconds: float, counts: Callable[[], dict[str, int]]) -> Run:

@@ -98,6 +98,11 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise AssertionError(f"Ctrl-C does not end it: {self.log.read_text()}") from None
 
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to the whole group and wait: SIGTERM, as an orchestrator does, lets requests finish."""
+        os.killpg(self.process.pid, number)
+        self.process.wait(60)
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:

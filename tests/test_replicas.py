@@ -1,14 +1,13 @@
 """Two processes of the site behind nginx, with PostgreSQL and Redis: to people and to the OP they are one site."""
 
 import importlib.util
-import os
 import re
 import secrets
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from threading import Barrier
 from types import ModuleType
@@ -33,10 +32,6 @@ class Replica:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def kill(self) -> None:
-        os.killpg(self.server.process.pid, signal.SIGKILL)
-        self.server.process.wait(20)
 
 
 @dataclass(frozen=True)
@@ -128,14 +123,20 @@ def running_replicas(site: Site, op_module: ModuleType, production: dict[str, st
     url = f"http://localhost:{port}"
     client = {"OIDC_OP_ISSUER": op.issuer, "OIDC_RP_CLIENT_ID": client_id, "OIDC_RP_CLIENT_SECRET": client_secret}
 
-    def start(port: int) -> AbstractContextManager[Running]:
+    @contextmanager
+    def replica(port: int) -> Iterator[Replica]:
         environment = {**production, **client, "SITE_URL": url, "BIND": f"127.0.0.1:{port}"}
-        return site.running("uv", "run", "gunicorn", "config.wsgi", url=f"http://127.0.0.1:{port}", **environment)
+        command = ("uv", "run", "gunicorn", "config.wsgi")
+        with site.running(*command, url=f"http://127.0.0.1:{port}", **environment) as server:
+            yield Replica(port, server)
+            # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.
+            if server.process.poll() is None:
+                server.end()
 
     with ExitStack() as stack:
         stack.callback(op.close)
         ports = free_port(), free_port()
-        first, second = (Replica(port, stack.enter_context(start(port))) for port in ports)
+        first, second = (stack.enter_context(replica(port)) for port in ports)
         stack.enter_context(services.nginx(port, ports))
         yield Replicas(url, (first, second), op)
 
@@ -250,7 +251,7 @@ def test_killing_one_between_the_legs_loses_no_login_and_no_session(short_lived_
     log_in(member := Browser(replicas), at=doomed)
     people = [Browser(replicas) for _ in range(6)]
     callbacks = [person.leave(at=doomed) for person in people]
-    doomed.kill()
+    doomed.server.end(signal.SIGKILL)
     for person, callback in zip(people, callbacks, strict=True):
         assert person.get(callback).headers.get("Location") == "/profile/"
     assert all(person.is_signed_in() for person in [member, *people])

@@ -263,6 +263,6 @@ def test_both_are_ready_with_postgresql_and_redis(replicas: Replicas) -> None:
 
 def test_the_sites_race_tests_pass_on_postgresql(site: Site, database_url: str) -> None:
     files = ["oidc/tests/test_concurrency.py", "tests/test_races.py"]
-    output = site.run("uv", "run", "pytest", "-q", *files, DATABASE_URL=database_url)
+    output = site.run("uv", "run", "pytest", "-q", "-m", "slow", *files, DATABASE_URL=database_url)
     assert re.search(r"\d+ passed", output)
     assert "skipped" not in output

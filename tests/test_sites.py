@@ -42,5 +42,6 @@ def test_migrations_are_complete_and_run_while_the_op_is_down(site: Site, argume
     site.run("uv", "run", "manage.py", *arguments, OIDC_OP_ISSUER="http://localhost:1", **client)
 
 
-def test_the_sites_own_tests_pass(site: Site) -> None:
-    assert re.search(r"\d+ passed", site.run("uv", "run", "pytest", "-q"))
+@pytest.mark.parametrize("group", [[], ["-m", "slow"]], ids=["usual", "slow"])
+def test_the_sites_own_tests_pass(site: Site, group: list[str]) -> None:
+    assert re.search(r"\d+ passed", site.run("uv", "run", "pytest", "-q", *group))

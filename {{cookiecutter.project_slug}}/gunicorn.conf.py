@@ -20,6 +20,7 @@ workers = whole_number("WEB_CONCURRENCY", 2)
 worker_class = "gthread"
 threads = whole_number("WEB_THREADS", 8)
 timeout = 30
+graceful_timeout = 10
 max_requests = 10_000
 max_requests_jitter = 1_000
 accesslog = "-"

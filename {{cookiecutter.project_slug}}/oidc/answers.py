@@ -49,8 +49,9 @@ def ask_to_log_in(request: HttpRequest) -> HttpResponse:
             here = page_of(request, request.headers.get("HX-Current-URL", ""))
             return HttpResponse(headers={"HX-Redirect": login_url(here)})
         case Kind.SCRIPT | Kind.HTMX:
-            # The page stays, and with it what was typed there.
-            return JsonResponse({"login_url": reverse("oidc_authentication_init")}, status=401)
+            # The page stays, and with it what was typed there: htmx swaps nothing in.
+            answer = {"login_url": reverse("oidc_authentication_init")}
+            return JsonResponse(answer, status=401, headers={"HX-Reswap": "none"})
         case Kind.FORM:
             here = page_of(request, request.headers.get("Referer", ""))
             return render(request, "oidc/session_ended.html", {"login_url": login_url(here)}, status=401)

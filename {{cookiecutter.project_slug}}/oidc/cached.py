@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.cache import cache
 
-from oidc.errors import LoginError
+from oidc.errors import LoginError, Reason
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +54,15 @@ def probe(url: str, ask: Callable[[], Any]) -> bool:
     if not once(f"{key}:asked", REFRESH_FLOOR_SECONDS):
         _, is_down = _get(key) or (0, False)
         return not is_down
+    is_down = False
     try:
         ask()
     except LoginError as error:
-        logger.warning("the OP is down: %s", error)
-        _store(key, True)
-        return False
-    _store(key, False)
-    return True
+        # Whatever it answered, it is there.
+        is_down = error.reason in (Reason.OP_UNREACHABLE, Reason.OP_TIMEOUT)
+        logger.warning("the OP %s: %s", "is down" if is_down else "answers strangely", error)
+    _store(key, is_down)
+    return not is_down
 
 
 def once(key: str, seconds: int) -> bool:

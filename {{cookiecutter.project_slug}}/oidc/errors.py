@@ -246,6 +246,7 @@ OUTAGES = {
     Reason.OP_BUSY,
     Reason.OP_ANSWER,
     Reason.METADATA_INVALID,
+    Reason.CLIENT_REFUSED,
 }
 # The OP or the site does not want the person any more.
 REFUSALS = {

@@ -48,10 +48,11 @@ def backchannel_logout(request: HttpRequest) -> HttpResponse:
         token = read_logout_token(request.POST.getlist("logout_token"), time.time())
         with transaction.atomic():
             spend(token)
-            _end(subject=token.subject, sid=token.sid)
+            ended = sessions.end(conf.OIDC_OP_ISSUER, subject=token.subject, sid=token.sid)
     except LoginError as error:
         logger.warning("back-channel logout refused reason=%s detail=%s", error.reason.code, error.detail)
         return JsonResponse({"error": "invalid_request", "error_description": error.reason.code}, status=400)
+    _report(ended, token.subject, token.sid)
     return HttpResponse()
 
 
@@ -115,13 +116,12 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     # Entra ID leaves out iss, which has to be ours where it stands (section 2).
     if issuer not in (None, conf.OIDC_OP_ISSUER) or not sessions.is_name(sid):
         return HttpResponseBadRequest("sid is needed, and iss must be the issuer", content_type="text/plain")
-    _end(sid=sid)
+    _report(sessions.end(conf.OIDC_OP_ISSUER, sid=sid), "", sid)
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(conf.OIDC_OP_ISSUER))
     policy = f"default-src 'none'; frame-ancestors {origin}"
     return HttpResponse("signed out", content_type="text/plain", headers={"Content-Security-Policy": policy})
 
 
-def _end(subject: str = "", sid: str = "") -> None:
-    ended = sessions.end(conf.OIDC_OP_ISSUER, subject=subject, sid=sid)
+def _report(ended: int, subject: str, sid: str) -> None:
     logger.info("logout by the OP sessions=%d subject=%s issuer=%s", ended, subject or "-", conf.OIDC_OP_ISSUER)
     logged_out_by_op.send_robust(sender=LogoutToken, subject=subject, sid=sid, sessions=ended)

@@ -23,6 +23,8 @@ TOKEN_ERRORS = {
     "invalid_grant": Reason.CODE_REFUSED,
     "invalid_client": Reason.CLIENT_REFUSED,
     "unauthorized_client": Reason.CLIENT_REFUSED,
+    "server_error": Reason.OP_UNAVAILABLE,
+    "temporarily_unavailable": Reason.OP_UNAVAILABLE,
 }
 
 

@@ -12,7 +12,7 @@ from accounts.backends import OIDCBackend
 from accounts.models import Identity, User
 from tests.browser import Browser
 
-pytestmark = pytest.mark.usefixtures("shared_database")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_database")]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 import requests
 from django.conf import settings
 
+pytestmark = pytest.mark.slow
 GUNICORN = [sys.executable, "-m", "gunicorn", "config.wsgi"]
 
 

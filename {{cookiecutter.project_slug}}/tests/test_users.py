@@ -1,15 +1,67 @@
 """The user policy, row by row, as whole logins: who may log in, who they are here, and what they may do."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
 import pytest
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 
 from accounts import usernames
 from accounts.models import Identity, User
-from tests.browser import Browser
+from oidc.tests.op import ABSENT, CLIENT, OP
+from tests.browser import Browser as DevelopmentBrowser
 
 ADDRESS = "kim@example.org"
 VERIFIED = {"email": ADDRESS, "email_verified": True}
 UNVERIFIED = {"email": ADDRESS, "email_verified": False}
+
+
+class Browser(DevelopmentBrowser):
+    """The browser of a person at the OP of `oidc.tests`: it says whatever a row of the policy needs, and at once."""
+
+    def __init__(self, op: OP, people: dict[str, dict[str, Any]]) -> None:
+        super().__init__()
+        self.op, self.people = op, people
+
+    def answer(self, authorization_url: str, sub: str) -> str:
+        self.op.claims["sub"] = sub
+        self.op.userinfo = {"email": ABSENT, "email_verified": ABSENT} | self.people[sub] | {"sub": sub}
+        return f"/oidc/callback/?{urlencode(self.op.grant(authorization_url))}"
+
+
+@pytest.fixture
+def people() -> dict[str, dict[str, Any]]:
+    return {}
+
+
+@pytest.fixture
+def person(people: dict[str, dict[str, Any]]) -> Callable[..., str]:
+    """Return a function that gives the OP a person with `claims` and returns the person's subject."""
+
+    def make(claims: dict[str, Any], sub: str = "person") -> str:
+        people[sub] = claims
+        return sub
+
+    return make
+
+
+@pytest.fixture
+def browser(db: None, settings, people: dict[str, dict[str, Any]]) -> Iterator[Browser]:
+    cache.clear()
+    op = OP()
+    settings.OIDC_OP_ISSUER = op.issuer
+    settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET = CLIENT
+    people["administrator"] = {"groups": ["administrators"]}
+    yield Browser(op, people)
+    op.close()
+
+
+@pytest.fixture
+def op(browser: Browser) -> str:
+    """The issuer."""
+    return browser.issuer
 
 
 @pytest.mark.parametrize(

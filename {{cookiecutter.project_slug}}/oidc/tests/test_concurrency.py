@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
 from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import Client
@@ -11,6 +12,8 @@ from oidc.tests.conftest import Browser
 from oidc.tests.op import OP
 
 PEOPLE = 10
+
+pytestmark = pytest.mark.slow
 
 
 def test_ten_first_logins_of_one_person_make_one_user_and_ten_sessions(shared_database: None, op: OP, settings) -> None:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from oidc import op_logout, sessions
 from oidc.logout import logout_parameters
 from oidc.models import LoginSession, SpentToken
+from oidc.signals import logged_out_by_op
 from oidc.tests.conftest import Browser
 from oidc.tests.op import ABSENT, CLIENT, OP, changed, dead
 
@@ -84,7 +85,7 @@ def test_logout_without_the_op_is_local_and_says_so(browser: Browser, op: OP, fa
     assert not LoginSession.objects.exists()
 
 
-def test_the_op_ends_the_sessions_of_a_person(browser: Browser, op: OP, log_out) -> None:
+def test_the_op_ends_the_sessions_of_a_person(browser: Browser, op: OP, log_out, caplog) -> None:
     op.claims["sid"] = "sid-1"
     browser.log_in()
     second, other = Browser(op), Browser(op)
@@ -92,8 +93,23 @@ def test_the_op_ends_the_sessions_of_a_person(browser: Browser, op: OP, log_out)
     op.claims |= {"sub": "person-2"}
     op.userinfo["sub"] = "person-2"
     other.log_in()
-    assert log_out() == 200
+    with caplog.at_level("INFO"):
+        assert log_out() == 200
     assert [each.is_signed_in for each in (browser, second, other)] == [False, False, True]
+    assert f"logout by the OP sessions=2 subject=person-1 issuer={op.issuer}" in caplog.text
+
+
+def test_a_receiver_hears_of_a_logout_by_the_op(browser: Browser, log_out) -> None:
+    heard = []
+
+    def note(sender: type, **details: Any) -> None:
+        heard.append((details["subject"], details["sid"], details["sessions"]))
+
+    browser.log_in()
+    logged_out_by_op.connect(note)
+    log_out()
+    logged_out_by_op.disconnect(note)
+    assert heard == [("person-1", "", 1)]
 
 
 @pytest.mark.parametrize("named", [{"sid": "sid-1", "sub": ABSENT}, {"sid": "sid-1"}])

@@ -101,6 +101,11 @@ def test_what_changes_data_gets_401_after_the_grace_period(overdue: Browser, hea
     assert overdue.client.post(PAGE, headers=headers).status_code == 401
 
 
+def test_htmx_that_came_too_late_keeps_its_page(overdue: Browser) -> None:
+    response = overdue.client.post(PAGE, headers=HTMX)
+    assert (response["HX-Reswap"], response.get("HX-Redirect")) == ("none", None)
+
+
 def test_a_form_that_came_too_late_leads_back_to_its_page(overdue: Browser) -> None:
     page = overdue.client.post("/elsewhere/", headers=FORM).content.decode()
     assert 'href="/oidc/authenticate/?next=%2Fprofile%2F%3Ftab%3D2"' in page
@@ -253,6 +258,19 @@ def test_a_renewal_that_is_refused_ends_the_session(refreshing: Browser, op: OP,
     assert refreshing.client.get(PAGE, headers=SCRIPT).status_code in (302, 401)
     assert not refreshing.is_signed_in or not get_user_model().objects.get().is_active
     assert "refresh-token-1" not in caplog.text
+
+
+@pytest.mark.parametrize("error", ["invalid_client", "temporarily_unavailable"])
+def test_an_op_with_a_problem_of_its_own_ends_no_session(refreshing: Browser, op: OP, error: str) -> None:
+    op.faults["/token"] = answers({"error": error}, status=400)
+    assert refreshing.client.get(PAGE).status_code == 200
+
+
+def test_an_op_that_answers_strangely_is_not_down(due: Browser, op: OP) -> None:
+    cache.clear()
+    due.leave()
+    op.faults["/.well-known/openid-configuration"] = answers(b"moved", status=302, Location="/elsewhere")
+    assert "prompt=none" in due.client.get(PAGE)["Location"]
 
 
 def test_a_refresh_token_that_is_over_leaves_the_word_to_the_browser(refreshing: Browser, op: OP) -> None:

@@ -93,7 +93,7 @@ def _address(url: str, name: str) -> tuple[str, int]:
 
 def _is_running(issuer: str) -> bool:
     try:
-        metadata = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=2).json()
+        metadata = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=1).json()
     except (requests.RequestException, ValueError):
         return False
     return isinstance(metadata, dict) and metadata.get("issuer") == issuer

@@ -55,14 +55,15 @@ def check_again(answers: Answers) -> str:
     for question, default in questions().items():
         problem = RULES[question](answers) if question in RULES else _choice_problem(answers[question], default)
         if problem:
-            _remove_empty(Path(_parent(answers), str(answers["project_slug"])))
+            _remove_empty(answers)
             return _refuse(answers, question, problem)
     return ""
 
 
 def folder_to_enter(answers: Answers) -> str:
     """Return the project's folder as it is called from where the command was started."""
-    return Path(_parent(answers), str(answers["project_slug"])).as_posix()
+    parent = _options().get("output_dir") or answers.get("_output_dir", ".")
+    return Path(parent, str(answers["project_slug"])).as_posix()
 
 
 @cache
@@ -164,17 +165,14 @@ def _options() -> dict[str, Any]:
     return context.params if context else {}
 
 
-def _parent(answers: Answers) -> str:
-    # cruft calls the engine's inner functions, which set no _output_dir.
-    return str(_options().get("output_dir") or answers.get("_output_dir", "."))
-
-
 def _is_taken(text: str) -> bool:
     taken = SITE_MODULES | DISTRIBUTIONS | {module.lower() for module in sys.stdlib_module_names}
     return keyword.iskeyword(text) or text.lower() in taken
 
 
-def _remove_empty(folder: Path) -> None:
-    # A folder that was there before holds somebody's work, and stays.
-    with suppress(OSError):
-        folder.rmdir()
+def _remove_empty(answers: Answers) -> None:
+    # The engine has made the folder by now; cruft's own, for which it sets no _output_dir, is a temporary one.
+    if parent := answers.get("_output_dir"):
+        # A folder that was there before holds somebody's work, and stays.
+        with suppress(OSError):
+            Path(str(parent), str(answers["project_slug"])).rmdir()

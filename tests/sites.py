@@ -63,6 +63,8 @@ class Site:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                # A shell that runs tests in the background lets its children ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
             server = Running(process, log)
             try:

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,15 +103,28 @@ def test_a_failed_login_is_explained_to_people_and_developers(dev, page) -> None
 def test_a_change_is_served_without_a_restart(dev, page) -> None:
     site, _ = dev
     views = site.folder / "pages" / "views.py"
-    views.write_text(views.read_text() + '\nhome = lambda request: HttpResponse("changed")\n')
-    for _ in range(100):
+    before = views.read_text()
+    views.write_text(before + '\nhome = lambda request: HttpResponse("changed")\n')
+    try:
+        wait_until(lambda: home_page() == "changed")
+    finally:
+        views.write_text(before)
+    wait_until(lambda: "Login" in home_page())
+
+
+def home_page() -> str:
+    try:
+        return requests.get(SITE_URL, timeout=5).text
+    except requests.ConnectionError:
+        return ""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(150):
+        if condition():
+            return
         time.sleep(0.2)
-        try:
-            if requests.get(SITE_URL, timeout=5).text == "changed":
-                return
-        except requests.ConnectionError:
-            continue
-    pytest.fail("the change is not served")
+    pytest.fail("it does not come true")
 
 
 def test_ctrl_c_ends_site_and_op(dev) -> None:

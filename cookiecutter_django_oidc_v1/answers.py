@@ -25,7 +25,12 @@ SITE_MODULES = {
     "jinja2", "jwt", "manage", "mozilla_django_oidc", "oidc", "oidc_provider_mock", "pages", "psycopg", "pytest",
     "redis", "requests", "ruff", "static", "staticfiles", "templates", "test", "tests", "whitenoise",
 }  # fmt: skip
-DISTRIBUTIONS = {"django_csp", "django_environ", "pyjwt", "pytest_django"}
+DISTRIBUTIONS = {
+    "asgiref", "certifi", "cffi", "charset_normalizer", "django_csp", "django_environ", "idna", "josepy", "packaging",
+    "psycopg_binary", "psycopg_pool", "pyjwt", "pytest_django", "pytest_xdist", "sqlparse", "urllib3", "xdist",
+}  # fmt: skip
+# Windows has no folders of these names.
+DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 LONGEST_NAME = 80
 LONGEST_SLUG = 64
 RENEWAL_SECONDS = range(60, 86_401)
@@ -166,7 +171,7 @@ def _options() -> dict[str, Any]:
 
 
 def _is_taken(text: str) -> bool:
-    taken = SITE_MODULES | DISTRIBUTIONS | {module.lower() for module in sys.stdlib_module_names}
+    taken = SITE_MODULES | DISTRIBUTIONS | DEVICES | {module.lower() for module in sys.stdlib_module_names}
     return keyword.iskeyword(text) or text.lower() in taken
 
 

@@ -42,7 +42,7 @@ def _metadata(issuer: str) -> dict[str, Any]:
         return {}
     try:
         return _fetch(issuer)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
         click.echo(f"No metadata at {issuer} ({_cause(error)}): leave the endpoints empty or type them.", err=True)
         return {}
 
@@ -59,4 +59,5 @@ def _fetch(issuer: str) -> dict[str, Any]:
 def _cause(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return "it is not JSON"
-    return str(getattr(error, "reason", error))
+    # What the server wrote may hold more than text.
+    return ascii(str(getattr(error, "reason", error)))

@@ -12,8 +12,9 @@ def write_env() -> None:
     """Make `.env` from `.env.example`, readable by its owner only; one that is there stays as it is."""
     values = {"SECRET_KEY": secrets.token_urlsafe(50), "DEBUG": "true"}
     if LOCAL:
-        # The development OP takes any client.
+        # The development OP takes any client; the groups are those of its users.
         values |= {"OIDC_RP_CLIENT_ID": "development", "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32)}
+        values |= {"OIDC_STAFF_GROUPS": "staff", "OIDC_SUPERUSER_GROUPS": "administrators"}
     text = Path(".env.example").read_text(encoding="utf-8")
     for name, value in values.items():
         text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")

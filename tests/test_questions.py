@@ -32,6 +32,8 @@ WRONG = [
     ("project_slug", "site", "choose another such as site_site"),
     ("project_slug", "Django", "choose another such as Django_site"),
     ("project_slug", "oidc", "choose another such as oidc_site"),
+    ("project_slug", "urllib3", "choose another such as urllib3_site"),
+    ("project_slug", "con", "choose another such as con_site"),
     ("oidc_op_issuer", "", "is not a URL"),
     ("oidc_op_issuer", "op.example.org", "is not a URL"),
     ("oidc_op_issuer", "http://op.example.org", "must begin with https://"),

@@ -1,10 +1,22 @@
 """How gunicorn serves this site: `gunicorn config.wsgi`.
 
+BIND, WEB_CONCURRENCY and WEB_THREADS are read from the environment of the process, not from .env.
+
 https://docs.gunicorn.org/en/stable/settings.html
 """
 
 import os
 import sys
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+
+class AccessLogger(Logger):
+    """Writes paths as they were sent; decoded they could hold line breaks, and with them lines of their own."""
+
+    def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
+        return super().atoms(resp, req, environ, request_time) | {"U": req.path}
 
 
 def whole_number(name: str, default: int) -> int:
@@ -24,6 +36,7 @@ graceful_timeout = 10
 max_requests = 10_000
 max_requests_jitter = 1_000
 accesslog = "-"
+logger_class = AccessLogger
 # The callback's query holds an authorization code, so the path is logged without it.
 access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
 

@@ -82,7 +82,10 @@ class OIDCBackend(OIDCAuthenticationBackend):
         if groups is None:
             if read.too_many_groups(claims, settings.OIDC_GROUPS_CLAIM):
                 logger.warning("group overage user=%s: rights stay as they were, see Reason.GROUPS_MISSING", user.pk)
-            return
+                return
+            if not settings.OIDC_ABSENT_GROUPS_REVOKE:
+                return
+            groups = set()
         mapped = rights.Mapped.from_words(
             settings.OIDC_STAFF_GROUPS, settings.OIDC_SUPERUSER_GROUPS, settings.OIDC_MANAGED_GROUPS
         )

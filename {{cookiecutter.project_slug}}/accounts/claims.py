@@ -39,7 +39,7 @@ def groups(claims: Claims, path: str) -> set[str] | None:
     if isinstance(value, str):
         names: list[object] = list(value.split())
     elif isinstance(value, Mapping):
-        names = list(value)
+        names = [name for name, member in value.items() if member is not None and member is not False]
     elif isinstance(value, list):
         names = [_name(item) if isinstance(item, Mapping) else item for item in value]
     else:

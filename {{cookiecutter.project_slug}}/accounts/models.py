@@ -37,6 +37,8 @@ class SignIn(models.Model):
     )
     at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
     by_password = models.BooleanField(_("by password"), default=False)
+    # A digest of the name that was typed with a password, as there may be no such user.
+    name_digest = models.CharField(max_length=64, blank=True, db_index=True, editable=False)
     refused = models.CharField(_("refused"), max_length=50, blank=True)
 
     class Meta:

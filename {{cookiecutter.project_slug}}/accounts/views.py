@@ -1,6 +1,8 @@
 """The ways into the admin: through the OP and, in an emergency, by a password."""
 
+import hashlib
 import logging
+import unicodedata
 from datetime import timedelta
 
 from django.conf import settings
@@ -49,10 +51,13 @@ def break_glass(request: HttpRequest) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         return admin.site.login(request)
-    user = User.objects.filter(username=request.POST.get("username", "").replace("\0", "")).first()
+    # As the form reads it, so that no other spelling of a name gets attempts of its own.
+    name = unicodedata.normalize("NFKC", request.POST.get("username", "").strip()).replace("\0", "")
+    user = User.objects.filter(username=name).first()
+    digest = hashlib.sha256(name.encode()).hexdigest()
     # Recorded before the password is looked at, so that attempts at the same time are counted too.
-    attempt = SignIn.objects.create(user=user, by_password=True, refused="wrong_password")
-    if _recent_attempts(user) > PASSWORD_ATTEMPTS:
+    attempt = SignIn.objects.create(user=user, by_password=True, refused="wrong_password", name_digest=digest)
+    if _recent_attempts(digest) > PASSWORD_ATTEMPTS:
         attempt.delete()
         logger.warning("password login closed user=%s", user and user.pk)
         text = _("Too many wrong passwords. Wait a quarter of an hour.")
@@ -67,6 +72,6 @@ def break_glass(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _recent_attempts(user: User | None) -> int:
+def _recent_attempts(digest: str) -> int:
     since = timezone.now() - PASSWORD_WINDOW
-    return SignIn.objects.filter(user=user, by_password=True, refused="wrong_password", at__gt=since).count()
+    return SignIn.objects.filter(name_digest=digest, refused="wrong_password", at__gt=since).count()

@@ -7,7 +7,9 @@ sees all of them at once instead of one per start.
 
 import base64
 import os
+import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+ENV_LINE = re.compile(r"\s*(export\s+)?\w+=")
+WEB_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s#]*)?(\?[^\s#]*)?")
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -26,9 +30,9 @@ class Environment:
     """
 
     def __init__(self, env_file: Path) -> None:
-        environ.Env.read_env(env_file)
-        self._values = environ.FileAwareEnv().ENVIRON
         self._problems: list[str] = []
+        environ.Env.read_env(StringIO(self._read_file(env_file)))
+        self._values = environ.FileAwareEnv().ENVIRON
 
     def problem(self, name: str, text: str) -> None:
         """Note that the variable `name` is wrong; `text` says how and what to do."""
@@ -100,6 +104,23 @@ class Environment:
         """Return Django's dictionary for a cache URL such as redis://host:6379/0."""
         return self._read(name, _cache, _cache(default))
 
+    def _read_file(self, env_file: Path) -> str:
+        """Return the good lines of the file, "" if there is none."""
+        try:
+            lines = env_file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            if "ENV_FILE" in os.environ:
+                self.problem("ENV_FILE", f"names {env_file}, which does not exist.")
+            return ""
+        except (OSError, UnicodeError) as error:
+            self.problem(str(env_file), f"cannot be read ({error.__class__.__name__}); it must be UTF-8 text.")
+            return ""
+        for number, line in enumerate(lines, 1):
+            # The line itself may hold a secret.
+            if line.strip() and not line.lstrip().startswith("#") and not ENV_LINE.match(line):
+                self.problem(f"{env_file.name} line {number}", "is not NAME=value, without spaces around the sign.")
+        return "\n".join(line for line in lines if ENV_LINE.match(line))
+
     def _read(self, name: str, cast: Callable[[str], Any], default: Any, mend: str = "") -> Any:
         try:
             value = self._values.get(name, "").strip()
@@ -128,10 +149,10 @@ def _flag(value: str) -> bool:
 
 
 def _web_url(value: str) -> str:
+    if not WEB_URL.fullmatch(value):
+        raise ValueError("must be an absolute URL such as https://example.org")
     parts = urlsplit(value)
     parts.port  # noqa: B018 - raises for a port that is none
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError("must be an absolute URL such as https://example.org")
     if parts.scheme == "http" and not is_loopback(value):
         raise ValueError("must begin with https:// (http is for this machine only)")
     return value
@@ -144,9 +165,13 @@ def _key(value: str) -> str | bytes:
 
 
 def _database(value: str) -> dict[str, Any]:
-    config = environ.Env.db_url_config(value)
+    try:
+        config = environ.Env.db_url_config(value)
+    except ValueError:
+        # Its own text shows a part of the password.
+        config = {}
     if not config or not config["ENGINE"].startswith("django."):
-        raise ValueError("must be a URL such as postgres://user:password@host:5432/name")
+        raise ValueError("must be a URL such as postgres://user:password@host:5432/name (write / and ? as %2F and %3F)")
     return config
 
 

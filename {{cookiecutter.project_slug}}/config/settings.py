@@ -40,8 +40,8 @@ SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", default=[])
 # The one public address of this site. The redirect URI of every login is built from it.
 SITE_URL = env.url("SITE_URL", default=None, mend="Say where people find the site: https://app.example.org")
 SITE_URL = (SITE_URL or "").rstrip("/")
-if urlsplit(SITE_URL).path:
-    env.problem("SITE_URL", "has a path; a site is served from the root of its host, such as https://app.example.org.")
+if urlsplit(SITE_URL).path or urlsplit(SITE_URL).query:
+    env.problem("SITE_URL", "has a path or a query; give scheme and host only, such as https://app.example.org.")
 SERVED_OVER_HTTPS = SITE_URL.startswith("https://")
 
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=[urlsplit(SITE_URL).hostname or ""])
@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.health.HealthChecks",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "{{ "csp.middleware.CSPMiddleware" if cookiecutter.django_version == "5.2" else "django.middleware.csp.ContentSecurityPolicyMiddleware" }}",
@@ -144,7 +145,6 @@ CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
 CSRF_FAILURE_VIEW = "pages.errors.csrf_failure"
 
 SECURE_SSL_REDIRECT = SERVED_OVER_HTTPS
-SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
 SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=31_536_000) if SERVED_OVER_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
 SECURE_HSTS_PRELOAD = env.flag("SECURE_HSTS_PRELOAD", default=True)
@@ -222,6 +222,7 @@ OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", default="groups")
 OIDC_STAFF_GROUPS = env.words("OIDC_STAFF_GROUPS", default=[])
 OIDC_SUPERUSER_GROUPS = env.words("OIDC_SUPERUSER_GROUPS", default=[])
 OIDC_MANAGED_GROUPS = env.words("OIDC_MANAGED_GROUPS", default=[])
+OIDC_ABSENT_GROUPS_REVOKE = env.flag("OIDC_ABSENT_GROUPS_REVOKE", default=False)
 
 # The OpenID Provider (OP). An endpoint that is not set comes from the issuer's discovery document.
 # https://mozilla-django-oidc.readthedocs.io/en/stable/settings.html
@@ -255,7 +256,7 @@ OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default="openid email profile")
 OIDC_USERINFO = env.choice("OIDC_USERINFO", ["always", "when-needed"], default="always")
 OIDC_NEEDED_CLAIMS = env.words("OIDC_NEEDED_CLAIMS", default=["email"])
 OIDC_RESPONSE_MODE = env.choice("OIDC_RESPONSE_MODE", ["query", "form_post"], default="query")
-OIDC_USE_PKCE = True
+OIDC_USE_PKCE = True  # always, whatever stands here
 OIDC_CALLBACK_CLASS = "oidc.views.CallbackView"
 OIDC_AUTHENTICATE_CLASS = "oidc.views.AuthenticateView"
 
@@ -277,7 +278,7 @@ OIDC_LOGOUT_DIALECT = env.choice(
     default="{{ "cognito" if cookiecutter.oidc_provider == "cognito" else "standard" }}",
 )
 OIDC_FRONTCHANNEL_LOGOUT = env.flag("OIDC_FRONTCHANNEL_LOGOUT", default=False)
-OIDC_EXEMPT_URLS = ["/healthz", "/readyz", "oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout"]
+OIDC_EXEMPT_URLS = ["oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout"]
 OIDC_STORE_ID_TOKEN = True  # the id_token_hint of logout
 OIDC_OP_LOGOUT_URL_METHOD = "oidc.logout.end_session_url"
 

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts.views import admin_login, break_glass
-from config import health
 
 urlpatterns = [
     path("", include("pages.urls")),
@@ -15,8 +14,6 @@ urlpatterns = [
     path("admin/login/", admin_login),
     path("admin/password/", break_glass),
     path("admin/", admin.site.urls),
-    path("healthz", health.alive, name="healthz"),
-    path("readyz", health.ready, name="readyz"),
 ]
 
 handler400 = "pages.errors.bad_request"

@@ -57,9 +57,13 @@ class SessionRefresh(LibrarySessionRefresh):
             return None if kind in (Kind.PAGE, Kind.NOBODY) else ask_to_log_in(request)
         due = session.get("oidc_id_token_expiration", 0)
         is_due = conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS and now >= max(due, session.get(POSTPONED, 0))
-        if not is_due or kind is Kind.NOBODY:
+        if not is_due:
             return None
-        return self.renew(request, kind, in_grace=now < due + conf.OIDC_RENEWAL_GRACE_SECONDS)
+        in_grace = now < due + conf.OIDC_RENEWAL_GRACE_SECONDS
+        if kind is Kind.NOBODY:
+            # Anybody can send such a header, so it opens nothing for longer than the grace.
+            return None if in_grace else HttpResponse(status=401)
+        return self.renew(request, kind, in_grace=in_grace)
 
     def renew(self, request: HttpRequest, kind: Kind, *, in_grace: bool) -> HttpResponse | None:
         """Renew a session that is due, in the background where there is a refresh token."""

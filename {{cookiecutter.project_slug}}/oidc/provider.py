@@ -68,12 +68,15 @@ def check_metadata(document: dict[str, Any], issuer: str) -> dict[str, Any]:
 
 def is_safe_endpoint(url: object) -> bool:
     """Tell whether `url` is absolute and https; http is safe on this machine only."""
+    # urlsplit drops line breaks, which would begin a line of their own in the log.
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        return False
     try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-        host = parts.hostname if parts else None
+        parts = urlsplit(url)
+        host = parts.hostname
     except ValueError:
         return False
-    if not parts or not host or parts.fragment:
+    if not host or parts.fragment or "@" in parts.netloc:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_HOSTS)
 

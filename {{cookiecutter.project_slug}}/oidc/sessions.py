@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_out
+from django.db.models import Q
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
@@ -41,11 +42,13 @@ def is_name(value: object) -> bool:
 
 def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
     """End the sessions of a person, or only the one that the OP calls `sid`; return how many that were."""
-    wanted = {name: value for name, value in (("subject", subject), ("sid", sid)) if value}
-    if not wanted:
+    if not subject and not sid:
         return 0
     store = import_module(conf.SESSION_ENGINE).SessionStore
-    found = LoginSession.objects.filter(issuer=issuer, **wanted)
+    found = LoginSession.objects.filter(issuer=issuer, **({"subject": subject} if subject else {}))
+    if sid:
+        # A session whose name the OP did not say at login may be the one that it means.
+        found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
     keys = list(found.values_list("session_key", flat=True))
     for key in keys:
         store(key).delete()

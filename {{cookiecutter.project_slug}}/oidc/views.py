@@ -101,6 +101,9 @@ class CallbackView(OIDCAuthenticationCallbackView):
             if request.user.is_authenticated:
                 return HttpResponseRedirect(resolve_url(conf.LOGIN_REDIRECT_URL))
             raise
+        if self.attempt.silent and not request.user.is_authenticated:
+            # The person has logged out since; only a login that is asked for may undo that.
+            return HttpResponseRedirect(self.success_url)
         check_callback_issuer(parameters)
         if op_error := single(parameters, "error"):
             if self.attempt.silent and op_error in INTERACTION_NEEDED:

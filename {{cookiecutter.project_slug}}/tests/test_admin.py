@@ -73,6 +73,12 @@ def test_wrong_passwords_close_the_emergency_door_for_that_name(emergency, usern
     assert PASSWORD not in caplog.text
 
 
+def test_another_spelling_of_a_name_gets_no_attempts_of_its_own(emergency) -> None:
+    for _ in range(5):
+        enter(emergency, "wrong")
+    assert enter(emergency, PASSWORD, " \uff52oot ").status_code == 429
+
+
 def test_wrong_passwords_for_one_name_leave_the_door_open_for_another(emergency) -> None:
     for _ in range(6):
         enter(emergency, "wrong", "nobody")

@@ -90,6 +90,51 @@ def test_a_wrong_value_is_reported_with_its_mend(env: Environment, read, problem
     assert problem in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"A_SECRET = topsecret", ".env line 1 is not NAME=value"),
+        ("SITE_URL=https://example.org".encode("utf-16"), "cannot be read (UnicodeDecodeError)"),
+        (None, "ENV_FILE names"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_without_its_secrets(
+    tmp_path: Path, monkeypatch, capfd, content: bytes | None, problem: str
+) -> None:
+    file = tmp_path / ".env"
+    monkeypatch.setenv("ENV_FILE", str(file))
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ImproperlyConfigured) as raised:
+        Environment(file).check()
+    assert problem in str(raised.value)
+    assert "topsecret" not in str(raised.value) + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("secret", ["$HOME#x", "#a", "a b", "é'\"", "$"])
+def test_secrets_may_hold_any_character(tmp_path: Path, monkeypatch, secret: str) -> None:
+    monkeypatch.setenv("A_SECRET", secret)
+    assert Environment(tmp_path / "none").text("A_SECRET") == secret
+
+
+@pytest.mark.parametrize("url", ["HTTPS://a.example", "https://*.example", "https://:p@a.example", "https://a b"])
+def test_urls_that_would_mean_something_else_are_refused(tmp_path: Path, monkeypatch, url: str) -> None:
+    monkeypatch.setenv("A_URL", url)
+    env = Environment(tmp_path / "none")
+    env.url("A_URL")
+    with pytest.raises(ImproperlyConfigured, match="A_URL is wrong: must be an absolute URL"):
+        env.check()
+
+
+def test_a_wrong_database_url_keeps_its_password_to_itself(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("A_DATABASE", "postgres://site:pass/word@db.example.org/site")
+    env = Environment(tmp_path / "none")
+    env.database("A_DATABASE", default={})
+    with pytest.raises(ImproperlyConfigured) as raised:
+        env.check()
+    assert "pass" not in str(raised.value).replace("password", "")
+
+
 def test_good_values_make_no_problem(env: Environment) -> None:
     assert env.text("TEXT") == "from a file"
     assert env.url("LOOPBACK") == "http://localhost:9400"

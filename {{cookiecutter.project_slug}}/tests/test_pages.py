@@ -62,6 +62,11 @@ def test_health_needs_neither_login_nor_op(client, db, settings) -> None:
     assert [client.get(url).status_code for url in ("/healthz", "/readyz")] == [200, 200]
 
 
+def test_probes_may_name_any_host_and_speak_http(client, db, settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get("/healthz", headers={"host": "10.1.2.3:8000"}).status_code == 200
+
+
 def test_readiness_names_what_is_down(client, db, settings) -> None:
     backend = "django.core.cache.backends.redis.RedisCache"
     settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "redis://localhost:1"}}

@@ -70,6 +70,13 @@ def test_gunicorn_serves_pages_static_files_and_no_query_in_its_log(served: tupl
     assert "a-code" not in log.read_text()
 
 
+def test_nobody_can_write_lines_of_the_access_log(served: tuple[str, Path]) -> None:
+    url, log = served
+    requests.get(f"{url}/x%22%0Aforged%1B", timeout=5)
+    assert "/x%22%0Aforged%1B" in log.read_text()
+    assert not [line for line in log.read_text().splitlines() if line.startswith("forged")]
+
+
 def test_gunicorn_says_what_is_wrong_with_the_environment() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OIDC_")}
     environment |= {"DJANGO_SETTINGS_MODULE": "config.settings", "ENV_FILE": os.devnull}

@@ -275,6 +275,13 @@ def test_rights_follow_the_op_at_the_next_login(browser: Browser, person, settin
     assert sorted([*user.groups.values_list("name", flat=True), *rights]) == sorted(remain)
 
 
+def test_an_absent_claim_takes_rights_where_the_site_says_that_it_means_none(browser, person, settings) -> None:
+    settings.OIDC_ABSENT_GROUPS_REVOKE = True
+    browser.log_in(person({"groups": ["administrators"]}))
+    browser.log_in(person({}))
+    assert (browser.user.is_staff, browser.user.is_superuser) == (False, False)
+
+
 def test_rights_follow_the_op_at_the_next_renewal(browser: Browser, person) -> None:
     browser.log_in(person({"groups": ["administrators"]}))
     session = browser.client.session

@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='at')),
                 ('by_password', models.BooleanField(default=False, verbose_name='by password')),
+                ('name_digest', models.CharField(blank=True, db_index=True, editable=False, max_length=64)),
                 ('refused', models.CharField(blank=True, max_length=50, verbose_name='refused')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='sign_ins', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],

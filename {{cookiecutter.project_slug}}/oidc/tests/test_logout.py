@@ -173,6 +173,12 @@ def test_an_id_token_is_no_logout_token(browser: Browser, client) -> None:
     assert client.post("/oidc/backchannel-logout/", {"logout_token": id_token}).status_code == 400
 
 
+def test_a_session_whose_name_the_op_did_not_say_ends_with_any_of_its_person(browser: Browser, log_out) -> None:
+    browser.log_in()
+    assert log_out(sid="sid-1") == 200
+    assert not browser.is_signed_in
+
+
 @pytest.mark.parametrize("sid", ["a\0", "s" * 256, 7, ""])
 def test_a_session_without_a_name_that_can_be_kept_ends_with_its_person(
     browser: Browser, op: OP, log_out, sid: object

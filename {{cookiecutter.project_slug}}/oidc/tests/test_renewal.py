@@ -117,9 +117,9 @@ def test_a_form_of_another_site_does_not_lead_there(overdue: Browser) -> None:
     assert 'href="/oidc/authenticate/"' in page
 
 
-@pytest.mark.parametrize("url", ["/healthz", "/oidc/logged-out/?x", "/static/site.css"])
+@pytest.mark.parametrize("url", ["/", "/oidc/logged-out/?x", "/static/site.css"])
 def test_some_urls_are_left_alone(overdue: Browser, settings, url: str) -> None:
-    settings.OIDC_EXEMPT_URLS = ["/healthz", "oidc_logged_out", "/static/site.css"]
+    settings.OIDC_EXEMPT_URLS = ["/", "oidc_logged_out", "/static/site.css"]
     overdue.client.handler.load_middleware()
     assert overdue.client.get(url).status_code in (200, 404)
 
@@ -191,6 +191,19 @@ def test_no_kind_of_request_outlives_the_greatest_age(browser: Browser, settings
 @pytest.mark.parametrize(("method", "headers"), [("head", {}), ("get", {"Sec-Purpose": "prefetch"})])
 def test_what_nobody_looks_at_is_left_alone(due: Browser, method: str, headers: dict) -> None:
     assert getattr(due.client, method)(PAGE, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "headers"), [("head", {}), ("get", {"Purpose": "prefetch"})])
+def test_no_header_stretches_the_grace_period(overdue: Browser, method: str, headers: dict) -> None:
+    response = getattr(overdue.client, method)(PAGE, headers=headers)
+    assert (response.status_code, response.content) == (401, b"")
+
+
+def test_a_renewal_that_was_under_way_does_not_undo_a_logout(due: Browser, op: OP) -> None:
+    callback = op.grant(due.client.get(PAGE)["Location"])
+    due.client.post("/oidc/logout/")
+    assert due.come_back(callback)["Location"] == PAGE
+    assert not due.is_signed_in
 
 
 def test_another_person_at_the_op_begins_a_session_of_its_own(due: Browser, op: OP, settings) -> None:

@@ -14,16 +14,17 @@ class Command(BaseCommand):
     help = "Deactivate a user and end the sessions of that person."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("who", help="the e-mail address, or the subject at the OP")
+        parser.add_argument("who", help="the e-mail address, the subject at the OP, or the username")
 
     def handle(self, *args: Any, who: str, **options: Any) -> None:
         """Deactivate the one user whom `who` names; raises `CommandError` if it names none or several."""
-        users = list(User.objects.filter(Q(email__iexact=who) | Q(identities__subject=who)).distinct())
+        named = Q(email__iexact=who) | Q(identities__subject=who) | Q(username=who)
+        users = list(User.objects.filter(named).distinct())
         if not users:
-            raise CommandError(f"No user has the address or subject {who}.")
+            raise CommandError(f"No user has the address, subject or username {who}.")
         if len(users) > 1:
             names = ", ".join(sorted(user.username for user in users))
-            raise CommandError(f"{len(users)} users have it: {names}. Name one by subject, or use the admin.")
+            raise CommandError(f"{len(users)} users have it: {names}. Name one by subject or username.")
         user = users[0]
         user.is_active = False
         user.save(update_fields=["is_active"])

@@ -135,6 +135,8 @@ def test_secrets_are_fresh_private_and_not_tracked(tmp_path: Path, git_repositor
 def test_env_example_has_no_value_that_works_as_a_secret(tmp_path: Path) -> None:
     example = (render(tmp_path) / ".env.example").read_text()
     assert {"SECRET_KEY=", "OIDC_RP_CLIENT_ID=", "OIDC_RP_CLIENT_SECRET=", "DEBUG="} <= set(example.splitlines())
+    # The groups of the development OP's users mean something else at another OP.
+    assert {"OIDC_STAFF_GROUPS=", "OIDC_SUPERUSER_GROUPS="} <= set(example.splitlines())
 
 
 def test_an_env_that_is_there_is_kept(tmp_path: Path) -> None:

@@ -234,6 +234,8 @@ OIDC_OP_USER_ENDPOINT = env.url("OIDC_OP_USER_ENDPOINT")
 OIDC_OP_JWKS_ENDPOINT = env.url("OIDC_OP_JWKS_ENDPOINT")
 OIDC_OP_END_SESSION_ENDPOINT = env.url("OIDC_OP_END_SESSION_ENDPOINT")
 OIDC_OP_CA_BUNDLE = env.text("OIDC_OP_CA_BUNDLE")
+if OIDC_OP_CA_BUNDLE and not Path(OIDC_OP_CA_BUNDLE).exists():
+    env.problem("OIDC_OP_CA_BUNDLE", "names a file that does not exist; leave it empty for the public authorities.")
 OIDC_PROXY = {"https": proxy, "http": proxy} if (proxy := env.text("OIDC_PROXY")) else None
 OIDC_TIMEOUT = env.number("OIDC_TIMEOUT", default=5.0, minimum=0.1)
 

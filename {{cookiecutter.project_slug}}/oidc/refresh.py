@@ -44,7 +44,10 @@ def renew(request: HttpRequest) -> Outcome:
     is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
     if not found.filter(is_free).update(refreshing_until=now + LEASE):
         return Outcome.LATER
-    row = found.get()
+    row = found.first()
+    if row is None:
+        # The OP or the person has ended the session this very moment.
+        return Outcome.IMPOSSIBLE
     try:
         token = decrypt(row.refresh_token)
         backend = auth.load_backend(request.session[auth.BACKEND_SESSION_KEY])

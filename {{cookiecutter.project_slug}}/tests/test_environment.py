@@ -55,7 +55,8 @@ def test_production_environment_passes_the_deployment_checks_with_op_and_databas
 
 
 def test_all_problems_are_reported_at_once_without_a_traceback() -> None:
-    result = manage("check", SITE_URL="https://app.example.org/app", OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS="soon")
+    wrong = {"OIDC_OP_CA_BUNDLE": "lost.pem", "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS": "soon"}
+    result = manage("check", SITE_URL="https://app.example.org/app", **wrong)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     named = [line.split()[1] for line in result.stderr.splitlines() if line.startswith("  - ")]
@@ -63,6 +64,7 @@ def test_all_problems_are_reported_at_once_without_a_traceback() -> None:
         "SECRET_KEY",
         "SITE_URL",
         "OIDC_OP_ISSUER",
+        "OIDC_OP_CA_BUNDLE",
         "OIDC_RP_CLIENT_ID",
         "OIDC_RP_CLIENT_SECRET",
         "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS",

@@ -1,11 +1,14 @@
 """Renewal of sessions: what each kind of request gets when a session is due, and what the OP's answer does."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.db import connection
 from django.test import RequestFactory
 
 from oidc import refresh
@@ -291,6 +294,18 @@ def test_a_refresh_token_that_is_over_leaves_the_word_to_the_browser(refreshing:
     assert refreshing.client.post("/nowhere/", headers=FORM).status_code == 404
     assert "prompt=none" in refreshing.client.get(PAGE)["Location"]
     assert LoginSession.objects.get().refresh_token == ""
+
+
+def test_a_session_that_ends_while_it_is_renewed_is_not_an_error(refreshing: Browser, op: OP) -> None:
+    def end_after_lease(execute: Callable, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if sql.startswith("UPDATE") and "refreshing_until" in sql:
+            LoginSession.objects.all().delete()
+        return result
+
+    with connection.execute_wrapper(end_after_lease):
+        assert refreshing.client.get(PAGE).status_code == 302
+    assert len(op.asked("/token")) == 1
 
 
 def test_while_the_op_is_down_a_refresh_is_tried_again_later(refreshing: Browser, op: OP) -> None:

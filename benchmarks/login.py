@@ -27,9 +27,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import certifi
 
 from benchmarks.op import CLIENT_ID, CLIENT_SECRET, code_for
-from tests import services
 from tests.rendering import REPOSITORY, run_cookiecutter
-from tests.sites import Site, free_port
+from tests.sites import services
+from tests.sites.site import Site, free_port
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,16 @@ class SiteExtension(Extension):
         )
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        """Return `source` as a template, or as a literal if it is an answer or a page of the site.
+        """Return `source` as a template, or as a literal if it is an answer, a page of the site, or a file of `oidc`.
 
         Answers given on the command line are rendered like defaults, so braces in them would be run. Pages
-        have braces of their own, and the engine cannot copy a file whose name is conditional.
+        have braces of their own, and the engine cannot copy a file whose name is conditional. No file of the
+        relying party is a template.
         """
         if name is None:
             is_template = source in _own_texts() or _is_own_path(source)
         else:
-            is_template = not name.startswith("templates/")
+            is_template = not name.startswith(("oidc/", "templates/"))
         return source if is_template else f"{{{{ {source!r} }}}}"
 
 

@@ -1,4 +1,4 @@
-"""The rules that answers keep. A wrong one ends the questions with one line that says how to mend it."""
+"""The rules that answers keep. A wrong one ends the questions with one line that says how to correct it."""
 
 import json
 import keyword
@@ -21,13 +21,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Folders and packages of the rendered site; a project of the same name would hide or require itself.
 SITE_MODULES = {
-    "accounts", "authlib", "config", "cryptography", "csp", "dev", "django", "environ", "gunicorn", "hypothesis",
-    "jinja2", "jwt", "manage", "mozilla_django_oidc", "oidc", "oidc_provider_mock", "pages", "psycopg", "pytest",
-    "redis", "requests", "ruff", "static", "staticfiles", "templates", "test", "tests", "whitenoise",
+    "accounts", "config", "cryptography", "csp", "dev", "django", "django_stubs_ext", "environ", "grimp", "gunicorn",
+    "importlinter", "jinja2", "jwt", "manage", "mozilla_django_oidc", "mypy", "mypy_django_plugin", "oidc", "pages",
+    "psycopg", "pytest", "redis", "requests", "ruff", "static", "staticfiles", "templates", "test", "tests",
+    "whitenoise",
 }  # fmt: skip
 DISTRIBUTIONS = {
-    "asgiref", "certifi", "cffi", "charset_normalizer", "django_csp", "django_environ", "idna", "josepy", "packaging",
-    "psycopg_binary", "psycopg_pool", "pyjwt", "pytest_django", "pytest_xdist", "sqlparse", "urllib3", "xdist",
+    "asgiref", "certifi", "cffi", "charset_normalizer", "django_csp", "django_environ", "django_stubs", "idna",
+    "import_linter", "mypy_extensions", "packaging", "psycopg_binary", "psycopg_pool", "pyjwt", "pytest_django",
+    "sqlparse", "types_requests", "typing_extensions", "urllib3",
 }  # fmt: skip
 # Windows has no folders of these names.
 DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}

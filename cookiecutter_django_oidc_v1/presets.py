@@ -20,11 +20,11 @@ USUAL_ISSUERS = {
 # The development OP does not run while questions are asked, so its metadata stand here.
 LOCAL_METADATA = {
     "issuer": LOCAL_ISSUER,
-    "authorization_endpoint": f"{LOCAL_ISSUER}/oauth2/authorize",
-    "token_endpoint": f"{LOCAL_ISSUER}/oauth2/token",
+    "authorization_endpoint": f"{LOCAL_ISSUER}/authorize",
+    "token_endpoint": f"{LOCAL_ISSUER}/token",
     "userinfo_endpoint": f"{LOCAL_ISSUER}/userinfo",
     "jwks_uri": f"{LOCAL_ISSUER}/jwks",
-    "end_session_endpoint": f"{LOCAL_ISSUER}/oauth2/end_session",
+    "end_session_endpoint": f"{LOCAL_ISSUER}/end-session",
 }
 
 

@@ -1,13 +1,28 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.rendering import render
-from tests.sites import Site, interpreter
+from tests import pythons
+from tests.rendering import SITE, render
+from tests.sites.site import Site
+from tests.untested import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+
+# Whatever lies in the site's source is rendered, and tests import its relying party from there.
+sys.dont_write_bytecode = True
+
+
+def pytest_sessionstart() -> None:
+    """Remove what tools have left in the site's source."""
+    for name in ("__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
+        for folder in SITE.rglob(name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +37,18 @@ def require() -> Callable[[object, str], None]:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory, require) -> Callable[..., Site]:
-    """Return a function that renders and installs a site, once per set of answers."""
-    sites: dict[tuple, Site] = {}
+def installed(tmp_path_factory: pytest.TempPathFactory, require: Callable[[object, str], None]) -> Callable[..., Site]:
+    """Return a function that renders and installs a site, once per set of answers; tests leave it as it is."""
+    sites: dict[tuple[tuple[str, object], ...], Site] = {}
 
     def install(**answers: object) -> Site:
         key = tuple(sorted(answers.items()))
         if key not in sites:
-            newest = (3, 12) if answers.get("django_version") == "6.1" else (3, 11)
-            python = interpreter(newest)
-            require(python, f"no Python {newest[0]}.{newest[1]} or newer")
-            site = Site(render(tmp_path_factory.mktemp("site"), **answers), python)
-            site.run("uv", "sync", "--quiet")
+            oldest = (3, 12) if answers.get("django_version") == "6.1" else (3, 11)
+            python = pythons.at_least(oldest)
+            require(python, f"no Python {oldest[0]}.{oldest[1]} or newer")
+            site = Site(render(tmp_path_factory.mktemp("site"), **answers), str(python))
+            site.run("uv", "sync", "--quiet", "--compile-bytecode")
             sites[key] = site
         return sites[key]
 
@@ -41,7 +56,7 @@ def installed(tmp_path_factory, require) -> Callable[..., Site]:
 
 
 @pytest.fixture(scope="session")
-def chromium(require) -> Iterator:
+def chromium(require: Callable[[object, str], None]) -> Iterator:
     """A headless Chromium, driven by Playwright."""
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next(filter(None, map(shutil.which, names)), None)
@@ -67,11 +82,14 @@ def page(chromium) -> Iterator:
 
 
 @pytest.fixture(scope="session")
-def git_repository(tmp_path_factory) -> Callable[[Path], None]:
-    """Return a function that makes a folder a git repository with everything staged."""
+def git_repository() -> Callable[..., None]:
+    """Return a function that commits everything in a folder, which becomes a git repository if it is none."""
 
-    def make(folder: Path) -> None:
-        for command in (["init", "--quiet"], ["add", "-A"]):
-            subprocess.run(["git", *command], cwd=folder, check=True)
+    def commit(folder: Path, message: str = "first") -> None:
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        if not (folder / ".git").exists():
+            subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+        subprocess.run(["git", *identity, "commit", "--quiet", "-m", message], cwd=folder, check=True)
 
-    return make
+    return commit

@@ -1,6 +1,6 @@
 """How gunicorn serves this site: `gunicorn config.wsgi`.
 
-BIND, WEB_CONCURRENCY and WEB_THREADS are read from the environment of the process, not from .env.
+BIND and WEB_CONCURRENCY are read from the environment of the process, not from .env.
 
 https://docs.gunicorn.org/en/stable/settings.html
 """
@@ -19,18 +19,14 @@ class AccessLogger(Logger):
         return super().atoms(resp, req, environ, request_time) | {"U": req.path}
 
 
-def whole_number(name: str, default: int) -> int:
-    value = os.environ.get(name) or str(default)
-    if not value.isdecimal() or not int(value):
-        sys.exit(f"{name} is wrong: must be a whole number from 1 up, not {value!r}.")
-    return int(value)
-
-
 bind = os.environ.get("BIND") or "0.0.0.0:8000"
-workers = whole_number("WEB_CONCURRENCY", 2)
-# A login waits for the OP; in the meantime the other threads serve pages.
+concurrency = os.environ.get("WEB_CONCURRENCY") or "2"
+if not concurrency.isdecimal() or not int(concurrency):
+    sys.exit(f"WEB_CONCURRENCY is wrong: must be a whole number from 1 up, not {concurrency!r}.")
+workers = int(concurrency)
+# A login waits for the sign-in service; in the meantime the other threads serve pages.
 worker_class = "gthread"
-threads = whole_number("WEB_THREADS", 8)
+threads = 16
 timeout = 30
 graceful_timeout = 10
 max_requests = 10_000
@@ -41,7 +37,7 @@ logger_class = AccessLogger
 access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
 
 
-def on_starting(server) -> None:
+def on_starting(server: object) -> None:
     """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
     import django
     from django.core import checks
@@ -53,4 +49,4 @@ def on_starting(server) -> None:
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     if errors := [message for message in checks.run_checks() if message.is_serious()]:
-        sys.exit("\n".join(str(message) for message in errors))
+        sys.exit("\n".join(map(str, errors)))

@@ -3,7 +3,9 @@
 
 import os
 import sys
+from pathlib import Path
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
@@ -12,9 +14,22 @@ def main() -> None:
     """Run administrative tasks; a wrong configuration ends in a message instead of a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     try:
+        if sys.argv[1:2] == ["dev"]:
+            prepare_development()
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+
+
+def prepare_development() -> None:
+    """Make `.env` if there is no environment yet, as after a fresh clone, and stop where `dev` is not installed."""
+    from dev.environment import make_env
+
+    is_configured = any(name in os.environ for name in ("SECRET_KEY", "SECRET_KEY_FILE", "ENV_FILE"))
+    if not is_configured and make_env(Path(__file__).parent):
+        print("Made .env for development, with fresh secrets.")
+    if not settings.DEBUG:
+        sys.exit("`dev` is for development: set DEBUG=true in .env, or serve the site with gunicorn.")
 
 
 if __name__ == "__main__":

@@ -1,100 +1,83 @@
-"""The environment of the process, read once and judged whole.
-
-Every variable can also be given as a file: `NAME_FILE=/run/secrets/name` stands for `NAME`.
-An empty variable counts as one that is not set. Problems are collected, so that an operator
-sees all of them at once instead of one per start.
-"""
+"""The environment of the process and of `.env`, read once and judged as a whole."""
 
 import base64
+import difflib
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-ENV_LINE = re.compile(r"\s*(export\s+)?\w+=")
+T = TypeVar("T")
+ENV_LINE = re.compile(r"(export )?[A-Za-z0-9_]+=|#|\Z")
 WEB_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s#]*)?(\?[^\s#]*)?")
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
+FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 class Environment:
-    """Typed access to environment variables that remembers every problem.
+    """Typed access to environment variables. `check` reports all problems at once, instead of one per start.
 
-    A reading method returns the value, its default, or `None` where the value is missing or
-    wrong; `check` then raises for all problems together.
+    `NAME_FILE=/run/secrets/name` stands for `NAME`, and an empty variable counts as not set. A variable for which
+    there is a `hint` is required; the hint says where to get one.
     """
 
     def __init__(self, env_file: Path) -> None:
         self._problems: list[str] = []
-        environ.Env.read_env(StringIO(self._read_file(env_file)))
-        self._values = environ.FileAwareEnv().ENVIRON
+        self._known: set[str] = set()
+        environ.Env.read_env(StringIO(self._good_lines(env_file)))
 
     def problem(self, name: str, text: str) -> None:
-        """Note that the variable `name` is wrong; `text` says how and what to do."""
+        """Remember that the variable `name` is wrong; `text` says how, and what to do."""
         self._problems.append(f"{name} {text}")
 
     def check(self) -> None:
-        """Raise `ImproperlyConfigured` that names every missing or wrong variable."""
+        """Raise `ImproperlyConfigured` for all problems so far, and for each `OIDC_*` variable that nothing reads."""
+        for name in sorted({key.removesuffix("_FILE") for key in os.environ if key.startswith("OIDC_")} - self._known):
+            nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0)[0]
+            self.problem(name, f"is not a variable of this site. The nearest one is {nearest}.")
         if self._problems:
-            count = len(self._problems)
-            heading = f"The environment has {count} problem{'s' if count > 1 else ''}:"
-            raise ImproperlyConfigured("\n  - ".join([heading, *self._problems]))
+            raise ImproperlyConfigured("\n  - ".join(["The environment has problems:", *self._problems]))
 
-    def text(self, name: str, default: str | None = "", *, mend: str = "") -> str:
-        """Return the value of `name`; with `default=None` it is required, `mend` says how to get one."""
-        return self._read(name, str, default, mend)
+    def text(self, name: str, default: str = "", hint: str = "") -> str:
+        """Return the value as it is."""
+        return self._read(name, str, default, hint)
+
+    def url(self, name: str, hint: str = "") -> str:
+        """Return an absolute https URL; http is allowed for this machine (loopback) only."""
+        return self._read(name, _web_url, "", hint)
 
     def flag(self, name: str, default: bool) -> bool:
         """Return a boolean, written as true/false, yes/no, on/off or 1/0."""
-        return self._read(name, _flag, default)
+        return FLAGS[self.choice(name, list(FLAGS), str(default).lower())]
 
-    def number(self, name: str, default: float, *, minimum: float = 0) -> Any:
-        """Return a number of the type of `default` that is at least `minimum`."""
+    def number(self, name: str, default: int) -> int:
+        """Return a whole number from 0 up."""
+        value = self.text(name, str(default))
+        if not value.isdecimal():
+            self.problem(name, "is wrong: must be a whole number from 0 up.")
+        return int(value) if value.isdecimal() else default
 
-        def cast(value: str) -> float:
-            try:
-                number = type(default)(value)
-            except ValueError:
-                number = None
-            if number is None or not minimum <= number < float("inf"):
-                raise ValueError(f"must be a {'whole ' if isinstance(default, int) else ''}number from {minimum} up")
-            return number
-
-        return self._read(name, cast, default)
-
-    def words(self, name: str, default: list[str]) -> list[str]:
+    def words(self, name: str) -> list[str]:
         """Return a list that is written with commas between its items."""
-        return self._read(name, lambda value: [word.strip() for word in value.split(",") if word.strip()], default)
+        return [word.strip() for word in self.text(name).split(",") if word.strip()]
 
     def choice(self, name: str, options: list[str], default: str) -> str:
-        """Return one of `options`."""
-
-        def cast(value: str) -> str:
-            if value not in options:
-                raise ValueError(f"must be one of {', '.join(options)}")
-            return value
-
-        return self._read(name, cast, default)
-
-    def url(self, name: str, default: str | None = "", *, mend: str = "") -> str:
-        """Return an absolute https URL; http is allowed for this machine (loopback) only."""
-        return self._read(name, _web_url, default, mend)
+        """Return one of `options`, which may be written in capitals too."""
+        spellings = {option.lower(): option for option in options}
+        if (value := self.text(name, default).lower()) not in spellings:
+            self.problem(name, f"is wrong: must be one of {', '.join(options)}.")
+        return spellings.get(value, default)
 
     def key(self, name: str) -> str | bytes | None:
-        """Return a public key: PEM (line ends may be written as \\n), base64 of DER, or `NAME_FILE` with either."""
-        if path := os.environ.get(f"{name}_FILE"):
-            try:
-                content = Path(path).read_bytes()
-            except OSError as error:
-                self.problem(f"{name}_FILE", f"cannot be read from {path}: {error.strerror}.")
-                return None
-            return content.decode() if content.lstrip().startswith(b"-----BEGIN") else content
-        return self._read(name, _key, "") or None
+        """Return a public key: PEM (line ends may be written as \\n), base64 of DER, or a file with PEM or DER."""
+        return self._read_bytes(name, _key, None)
 
     def database(self, name: str, default: dict[str, Any]) -> dict[str, Any]:
         """Return Django's dictionary for a database URL such as postgres://user:password@host/name."""
@@ -104,77 +87,64 @@ class Environment:
         """Return Django's dictionary for a cache URL such as redis://host:6379/0."""
         return self._read(name, _cache, _cache(default))
 
-    def _read_file(self, env_file: Path) -> str:
-        """Return the good lines of the file, "" if there is none."""
+    def _good_lines(self, env_file: Path) -> str:
         try:
-            lines = env_file.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            if "ENV_FILE" in os.environ:
-                self.problem("ENV_FILE", f"names {env_file}, which does not exist.")
-            return ""
+            lines = [line.strip() for line in env_file.read_text(encoding="utf-8").splitlines()]
         except (OSError, UnicodeError) as error:
-            self.problem(str(env_file), f"cannot be read ({error.__class__.__name__}); it must be UTF-8 text.")
+            if "ENV_FILE" in os.environ or not isinstance(error, FileNotFoundError):
+                self.problem(str(env_file), f"cannot be read as UTF-8 text ({type(error).__name__}).")
             return ""
         for number, line in enumerate(lines, 1):
-            # The line itself may hold a secret.
-            if line.strip() and not line.lstrip().startswith("#") and not ENV_LINE.match(line):
-                self.problem(f"{env_file.name} line {number}", "is not NAME=value, without spaces around the sign.")
-        return "\n".join(line for line in lines if ENV_LINE.match(line))
+            if not ENV_LINE.match(line):
+                # The line itself may hold a secret.
+                self.problem(f"{env_file.name} line {number}", "must be NAME=value, without spaces around the sign.")
+        return "\n".join(filter(ENV_LINE.match, lines))
 
-    def _read(self, name: str, cast: Callable[[str], Any], default: Any, mend: str = "") -> Any:
+    def _read(self, name: str, cast: Callable[[str], T], default: T, hint: str = "") -> T:
+        return self._read_bytes(name, lambda value: cast(value.decode().strip()), default, hint)
+
+    def _read_bytes(self, name: str, cast: Callable[[bytes], T], default: T, hint: str = "") -> T:
+        self._known.add(name)
+        path = os.environ.get(f"{name}_FILE")
         try:
-            value = self._values.get(name, "").strip()
-            if value:
+            value = Path(path).read_bytes() if path else os.environ.get(name, "").encode()
+            if value.strip():
                 return cast(value)
+            if hint:
+                self.problem(name, f"is not set. {hint}")
         except OSError as error:
-            self.problem(name, f"cannot be read from {os.environ.get(name + '_FILE')}: {error.strerror}.")
+            self.problem(f"{name}_FILE", f"cannot be read from {path}: {error.strerror}.")
         except (ValueError, ImproperlyConfigured) as error:
             self.problem(name, f"is wrong: {error}.")
-        else:
-            if default is None:
-                self.problem(name, f"is not set. {mend}".rstrip())
         return default
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether `url` points to this machine."""
-    return urlsplit(url).hostname in LOOPBACK_HOSTS
-
-
-def _flag(value: str) -> bool:
-    flags = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
-    if value.lower() not in flags:
-        raise ValueError("must be true or false")
-    return flags[value.lower()]
-
-
 def _web_url(value: str) -> str:
-    if not WEB_URL.fullmatch(value):
-        raise ValueError("must be an absolute URL such as https://example.org")
     parts = urlsplit(value)
-    parts.port  # noqa: B018 - raises for a port that is none
-    if parts.scheme == "http" and not is_loopback(value):
+    if not WEB_URL.fullmatch(value) or parts.port == 0:
+        raise ValueError("must be an absolute URL such as https://example.org")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise ValueError("must begin with https:// (http is for this machine only)")
     return value
 
 
-def _key(value: str) -> str | bytes:
-    if value.startswith("-----BEGIN"):
-        return value.replace("\\n", "\n")
-    return base64.b64decode(value, validate=True)
+def _key(value: bytes) -> str | bytes:
+    if value.lstrip().startswith(b"-----BEGIN"):
+        return value.decode().strip().replace("\\n", "\n")
+    # DER begins with this byte, and base64 of DER never does.
+    return value if value.startswith(b"\x30") else base64.b64decode(value.strip(), validate=True)
 
 
 def _database(value: str) -> dict[str, Any]:
-    try:
+    config: dict[str, Any] = {}
+    with suppress(ValueError):  # its message shows a part of the password
         config = environ.Env.db_url_config(value)
-    except ValueError:
-        # Its own text shows a part of the password.
-        config = {}
-    if not config or not config["ENGINE"].startswith("django."):
+    if not config.get("ENGINE", "").startswith("django."):
         raise ValueError("must be a URL such as postgres://user:password@host:5432/name (write / and ? as %2F and %3F)")
     return config
 
 
 def _cache(value: str) -> dict[str, Any]:
     # Valkey speaks Redis's protocol, and Django's Redis backend knows only that scheme.
-    return environ.Env.cache_url_config(value.replace("valkey", "redis", 1) if value.startswith("valkey") else value)
+    config: dict[str, Any] = environ.Env.cache_url_config(re.sub("^valkey", "redis", value))
+    return config

@@ -1,4 +1,4 @@
-"""Answers for load balancers and orchestrators. The OP is no part of them: a site whose OP is down still serves."""
+"""What load balancers and orchestrators ask. The sign-in service is not part of it: a site without it still serves."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 class HealthChecks:
-    """Answers before anything else looks at the request: probes come over http and name no host of the site."""
+    """Responds before anything else looks at the request: probes use plain http and do not name the site's host."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -19,19 +19,23 @@ class HealthChecks:
 
 
 def alive(request: HttpRequest) -> HttpResponse:
-    """Answer 200 as long as the process serves requests."""
-    return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+    """Return 200 as long as the process serves requests."""
+    return _plain("ok", 200)
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when the database and the cache answer, else 503 with the names of those that do not."""
-    failed = [name for name, probe in (("database", _database), ("cache", _cache)) if not _answers(probe)]
-    text = f"not ready: {', '.join(failed)}\n" if failed else "ok\n"
-    status = 503 if failed else 200
-    return HttpResponse(text, content_type="text/plain", status=status, headers={"Cache-Control": "no-store"})
+    """Return 200 if the database and the cache work, else 503 with the names of those that do not."""
+    probes = {"database": _query, "cache": lambda: cache.get("readyz")}
+    failed = [name for name, probe in probes.items() if not _works(probe)]
+    return _plain(f"not ready: {', '.join(failed)}", 503) if failed else _plain("ok", 200)
 
 
-def _answers(probe) -> bool:
+def _query() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _works(probe: Callable[[], object]) -> bool:
     try:
         probe()
     except Exception:  # noqa: BLE001 - each backend has exceptions of its own, and any of them means no
@@ -39,10 +43,6 @@ def _answers(probe) -> bool:
     return True
 
 
-def _database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def _cache() -> None:
-    cache.get("readyz")
+def _plain(text: str, status: int) -> HttpResponse:
+    headers = {"Cache-Control": "no-store"}
+    return HttpResponse(f"{text}\n", content_type="text/plain", status=status, headers=headers)

@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class DevConfig(AppConfig):
-    """What only developers need: the development OP, its users, and the `dev` command."""
+    """The `dev` command. It is installed only where DEBUG is on."""
 
     name = "dev"

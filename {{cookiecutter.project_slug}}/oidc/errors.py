@@ -1,6 +1,13 @@
-"""Why a login can fail: one exception, one closed list of reasons."""
+"""Why a login can fail: one exception, and the relying party's own closed list of reasons.
 
-from enum import Enum
+A site adds reasons of its own without editing this file:
+
+    SUSPENDED = Reason("suspended", 403, _("Your account is suspended."))
+    raise LoginError(SUSPENDED, "detail for the log")
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from django.utils.functional import Promise
@@ -12,259 +19,191 @@ _TELL = _("If it happens again, tell your administrator the reference below.")
 _ASK = _("If you think you should have access, tell your administrator the reference below.")
 
 
-class Reason(Enum):
-    """A reason code with the HTTP status, what the person reads, and what a developer should look at.
+class Kind(Enum):
+    """Whose problem it is, and so what becomes of a session whose renewal fails for it."""
 
-    Codes are public: logs, signals and tests name them, so they are never reused for something else.
+    OUTAGE = auto()  # the OP cannot say anything at the moment: the session goes on for the grace period
+    MISCONFIGURED = auto()  # OP and site do not fit together: the same, as it says nothing about the person
+    INVALID = auto()  # what came breaks a rule of the protocol
+    REFUSED = auto()  # the OP or the site does not want the person: the session ends
+
+
+@dataclass(frozen=True, eq=False)
+class Reason:
+    """Why a login failed.
+
+    `code` is public: logs, signals and tests name it, so it is never reused for something else. `status` is the HTTP
+    status, `explanation` and `action` are what the person reads, `hint` is where a developer should look.
     """
 
-    def __new__(cls, status: int, explanation: Promise, action: Promise, mend: str) -> "Reason":
-        reason = object.__new__(cls)
-        # Enum compares values, and a lazy translation cannot be compared before the apps are loaded.
-        reason._value_ = len(cls.__members__)
-        reason.status = status
-        reason.explanation = explanation
-        reason.action = action
-        reason.mend = mend
-        return reason
-
+    code: str
     status: int
-    explanation: Promise
-    action: Promise
-    mend: str
-
-    @property
-    def code(self) -> str:
-        """The reason as it stands in logs, e.g. `id_token_expired`."""
-        return self.name.lower()
-
-    # The browser and its attempt
-    ATTEMPT_UNKNOWN = (
-        400,
-        _("This sign-in was not started in this browser, or it was finished before."),
-        _AGAIN,
-        "The attempt cookie is missing: cookies blocked, another host name than SITE_URL's, or a replayed callback.",
-    )
-    ATTEMPT_EXPIRED = (
-        400,
-        _("The sign-in took longer than ten minutes."),
-        _AGAIN,
-        "The person waited at the OP, or this machine's clock jumped.",
-    )
-    CALLBACK_MALFORMED = (
-        400,
-        _("The sign-in service sent back an incomplete answer."),
-        _AGAIN,
-        "RFC 6749 4.1.2: the callback needs one state and one code or error.",
-    )
-    CALLBACK_ISSUER = (
-        400,
-        _("The answer came from another sign-in service than the one that was asked."),
-        _TELL,
-        "RFC 9207 2.4: `iss` in the callback must be OIDC_OP_ISSUER, and must be there if the metadata announces it.",
-    )
-    # What the OP answered to the person
-    ACCESS_DENIED = (
-        403,
-        _("The sign-in was cancelled, or the sign-in service did not allow it."),
-        _ASK,
-        "The OP answered error=access_denied: the person declined, or is not assigned to this client there.",
-    )
-    OP_ERROR = (
-        400,
-        _("The sign-in service could not complete the sign-in."),
-        _TELL,
-        "The OP answered with an error; its code is in the log line. Often a redirect URI or scope it does not know.",
-    )
-    # Reaching the OP
-    OP_UNAVAILABLE = (
-        503,
-        _("The sign-in service has a problem of its own at the moment."),
-        _LATER,
-        "The OP answered server_error or temporarily_unavailable.",
-    )
-    OP_UNREACHABLE = (
-        503,
-        _("The sign-in service cannot be reached at the moment."),
-        _LATER,
-        "No connection to the OP: its address, DNS, proxy, firewall, or its TLS certificate (OIDC_OP_CA_BUNDLE).",
-    )
-    OP_TIMEOUT = (
-        504,
-        _("The sign-in service did not answer in time."),
-        _LATER,
-        "The OP took longer than OIDC_TIMEOUT seconds.",
-    )
-    OP_BUSY = (
-        503,
-        _("The sign-in service is answering slowly and many people are waiting."),
-        _LATER,
-        "OIDC_OP_MAX_WAITING requests of this process were waiting for the OP already.",
-    )
-    OP_ANSWER = (
-        502,
-        _("The sign-in service sent an answer that this site cannot use."),
-        _TELL,
-        "The OP's answer was no JSON, too large, a redirect, or an unexpected status; the log line names the endpoint.",
-    )
-    METADATA_INVALID = (
-        502,
-        _("The sign-in service describes itself in a way that this site cannot trust."),
-        _TELL,
-        "Discovery 4.3: the document's issuer must equal OIDC_OP_ISSUER exactly, its endpoints must be https.",
-    )
-    CODE_REFUSED = (
-        400,
-        _("The sign-in service did not accept the answer it had given itself; it may have been too old."),
-        _AGAIN,
-        "invalid_grant: the code was used or expired, or the redirect URI or PKCE verifier differs.",
-    )
-    CLIENT_REFUSED = (
-        502,
-        _("The sign-in service does not accept this site."),
-        _TELL,
-        "Check OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.",
-    )
-    # The ID Token: OpenID Connect Core 3.1.3.7
-    ID_TOKEN_MISSING = (
-        403,
-        _("The sign-in service did not say who you are."),
-        _TELL,
-        "No id_token in the token response: is `openid` in OIDC_RP_SCOPES?",
-    )
-    ID_TOKEN_MALFORMED = (403, _("The sign-in service sent a damaged identity."), _TELL, "Not a JWT of sane size.")
-    ID_TOKEN_ALGORITHM = (
-        403,
-        _("The sign-in service protects identities in another way than this site expects."),
-        _TELL,
-        "The token's `alg` is not OIDC_RP_SIGN_ALGO.",
-    )
-    ID_TOKEN_KEY = (
-        403,
-        _("The identity could not be checked, because its key is unknown."),
-        _TELL,
-        "No single key in the OP's key set fits the token's kid, type and use.",
-    )
-    ID_TOKEN_SIGNATURE = (403, _("The identity is not genuine."), _TELL, "The signature does not verify.")
-    ID_TOKEN_ISSUER = (
-        403,
-        _("The identity comes from another sign-in service."),
-        _TELL,
-        "`iss` must equal OIDC_OP_ISSUER exactly, trailing slash included.",
-    )
-    ID_TOKEN_AUDIENCE = (
-        403,
-        _("The identity was made for another site."),
-        _TELL,
-        "`aud` must contain OIDC_RP_CLIENT_ID and nothing outside OIDC_TRUSTED_AUDIENCES; `azp` must be the client id.",
-    )
-    ID_TOKEN_TIME = (
-        403,
-        _("The identity is not valid at this time."),
-        _AGAIN,
-        "`exp`, `iat` and `nbf` are judged with 60 s of leeway: compare the clocks of this machine and the OP.",
-    )
-    ID_TOKEN_SUBJECT = (403, _("The identity has no usable name."), _TELL, "`sub`: 1 to 255 ASCII characters.")
-    ID_TOKEN_NONCE = (
-        403,
-        _("The identity does not belong to this sign-in."),
-        _AGAIN,
-        "`nonce` must be the one that was sent.",
-    )
-    ID_TOKEN_ACCESS_TOKEN = (
-        403,
-        _("The identity does not belong to the rest of the answer."),
-        _TELL,
-        "`at_hash` does not fit the access token.",
-    )
-    AUTHENTICATION_TOO_OLD = (
-        403,
-        _("You have to sign in again at the sign-in service."),
-        _AGAIN,
-        "`auth_time` is missing or older than the max_age that was asked for.",
-    )
-    AUTHENTICATION_TOO_WEAK = (
-        403,
-        _("A stronger kind of sign-in is needed here."),
-        _TELL,
-        "`acr` is none of the acr_values that were asked for.",
-    )
-    # Userinfo: OpenID Connect Core 5.3
-    USERINFO_INVALID = (
-        403,
-        _("The sign-in service sent details about you that this site cannot use."),
-        _TELL,
-        "Neither a JSON object nor a JWT signed by the issuer for this client.",
-    )
-    USERINFO_SUBJECT = (
-        403,
-        _("The sign-in service sent details about somebody else."),
-        _TELL,
-        "Core 5.3.2: `sub` of userinfo must equal `sub` of the ID Token.",
-    )
-    LOGOUT_TOKEN_INVALID = (
-        400,
-        _("The sign-out message is not valid."),
-        _TELL,
-        "Back-Channel Logout 2.6: what a logout token has to say.",
-    )
-    # The site's user policy
-    CLAIMS_REFUSED = (
-        403,
-        _("Your account may not use this site."),
-        _ASK,
-        "verify_claims in accounts/backends.py said no.",
-    )
-    GROUPS_MISSING = (
-        403,
-        _("The sign-in service did not say which groups you are in."),
-        _ASK,
-        "OIDC_GROUPS_CLAIM names no claim that came. Entra ID leaves groups out for people in more than 200: "
-        "let it send only groups assigned to the application, or use app roles.",
-    )
-    USER_UNKNOWN = (
-        403,
-        _("You have no account here yet, and accounts are made by an administrator."),
-        _ASK,
-        "OIDC_CREATE_USER is off: make the user in the admin, with the subject that the log line names.",
-    )
-    USER_AMBIGUOUS = (403, _("More than one account fits you."), _ASK, "filter_users_by_claims found several users.")
-    USER_INACTIVE = (403, _("Your account here has been deactivated."), _ASK, "is_active is off.")
-    POLICY_FAILED = (
-        503,
-        _("This site could not work out your account."),
-        _TELL,
-        "A method of the backend raised an exception; its traceback stands in the log.",
-    )
+    explanation: str | Promise
+    action: str | Promise = _ASK
+    hint: str = ""
+    kind: Kind = Kind.REFUSED
 
 
-# The OP cannot say anything at the moment; that is no word against the person.
-OUTAGES = {
-    Reason.OP_UNAVAILABLE,
-    Reason.OP_UNREACHABLE,
-    Reason.OP_TIMEOUT,
-    Reason.OP_BUSY,
-    Reason.OP_ANSWER,
-    Reason.METADATA_INVALID,
-    Reason.CLIENT_REFUSED,
-}
-# The OP or the site does not want the person any more.
-REFUSALS = {
-    Reason.ACCESS_DENIED,
-    Reason.CLAIMS_REFUSED,
-    Reason.GROUPS_MISSING,
-    Reason.USER_UNKNOWN,
-    Reason.USER_AMBIGUOUS,
-    Reason.USER_INACTIVE,
-}
+# The browser and its attempt
+ATTEMPT_UNKNOWN = Reason(
+    "attempt_unknown", 400, _("This login was not started in this browser, or it was finished before."), _AGAIN,
+    "The attempt cookie is missing: cookies blocked, another host name than SITE_URL's, or a replayed callback.",
+    Kind.INVALID,
+)  # fmt: skip
+ATTEMPT_EXPIRED = Reason(
+    "attempt_expired", 400, _("The login took longer than ten minutes."), _AGAIN,
+    "The person waited at the OP, or this machine's clock jumped.", Kind.INVALID,
+)  # fmt: skip
+CALLBACK_MALFORMED = Reason(
+    "callback_malformed", 400, _("The sign-in service sent back an incomplete response."), _AGAIN,
+    "RFC 6749 4.1.2: the callback needs one state and one code or error.", Kind.INVALID,
+)  # fmt: skip
+CALLBACK_ISSUER = Reason(
+    "callback_issuer", 400, _("The response came from another sign-in service than the one that was asked."), _TELL,
+    "RFC 9207 2.4: `iss` in the callback must be OIDC_OP_ISSUER, and must be there if the metadata announces it.",
+    Kind.INVALID,
+)  # fmt: skip
+# What the OP told the person
+ACCESS_DENIED = Reason(
+    "access_denied", 403, _("The login was cancelled, or the sign-in service did not allow it."), _ASK,
+    "The OP sent error=access_denied: the person declined, or is not assigned to this client there.",
+)  # fmt: skip
+OP_ERROR = Reason(
+    "op_error", 400, _("The sign-in service could not complete the login."), _TELL,
+    "The OP sent an error; its code is in the log line. Often a redirect URI or scope it does not know.",
+    Kind.MISCONFIGURED,
+)  # fmt: skip
+# Reaching the OP
+OP_UNAVAILABLE = Reason(
+    "op_unavailable", 503, _("The sign-in service has a problem of its own at the moment."), _LATER,
+    "The OP sent server_error or temporarily_unavailable.", Kind.OUTAGE,
+)  # fmt: skip
+OP_UNREACHABLE = Reason(
+    "op_unreachable", 503, _("The sign-in service cannot be reached at the moment."), _LATER,
+    "No connection to the OP: its address, DNS, proxy, firewall, or its TLS certificate (OIDC_OP_CA_BUNDLE).",
+    Kind.OUTAGE,
+)  # fmt: skip
+OP_TIMEOUT = Reason(
+    "op_timeout", 504, _("The sign-in service did not respond in time."), _LATER,
+    "The OP took longer than OIDC_TIMEOUT seconds.", Kind.OUTAGE,
+)  # fmt: skip
+OP_BUSY = Reason(
+    "op_busy", 503, _("The sign-in service is slow and many people are waiting."), _LATER,
+    "OIDC_OP_MAX_WAITING requests of this process were waiting for the OP already.", Kind.OUTAGE,
+)  # fmt: skip
+OP_RESPONSE = Reason(
+    "op_response", 502, _("The sign-in service sent a response that this site cannot use."), _TELL,
+    "The OP's response was not JSON, too large, a redirect, or of an unexpected status; the log names the endpoint.",
+    Kind.MISCONFIGURED,
+)  # fmt: skip
+METADATA_INVALID = Reason(
+    "metadata_invalid", 502, _("The sign-in service describes itself in a way that this site cannot trust."), _TELL,
+    "Discovery 4.3: the document's issuer must equal OIDC_OP_ISSUER exactly, its endpoints must be https.",
+    Kind.MISCONFIGURED,
+)  # fmt: skip
+CODE_REFUSED = Reason(
+    "code_refused", 400, _("The sign-in service did not accept its own confirmation; it may have been too old."), _AGAIN,
+    "invalid_grant: the code was used or has expired, or the redirect URI or PKCE verifier differs.", Kind.INVALID,
+)  # fmt: skip
+CLIENT_REFUSED = Reason(
+    "client_refused", 502, _("The sign-in service does not accept this site."), _TELL,
+    "Check OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.", Kind.MISCONFIGURED,
+)  # fmt: skip
+# The ID Token: OpenID Connect Core 3.1.3.7
+ID_TOKEN_MISSING = Reason(
+    "id_token_missing", 403, _("The sign-in service did not say who you are."), _TELL,
+    "No id_token in the token response: is `openid` in OIDC_RP_SCOPES?", Kind.MISCONFIGURED,
+)  # fmt: skip
+ID_TOKEN_MALFORMED = Reason(
+    "id_token_malformed", 403, _("The sign-in service sent a damaged identity."), _TELL, "Not a JWT of sane size.",
+    Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_ALGORITHM = Reason(
+    "id_token_algorithm", 403, _("The sign-in service protects identities in another way than expected."), _TELL,
+    "The token's `alg` is not OIDC_RP_SIGN_ALGO.", Kind.MISCONFIGURED,
+)  # fmt: skip
+ID_TOKEN_KEY = Reason(
+    "id_token_key", 403, _("The identity could not be checked, because its key is unknown."), _TELL,
+    "No single key in the OP's key set fits the token's kid, type and use.", Kind.MISCONFIGURED,
+)  # fmt: skip
+ID_TOKEN_SIGNATURE = Reason(
+    "id_token_signature", 403, _("The identity is not genuine."), _TELL, "The signature does not verify.", Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_ISSUER = Reason(
+    "id_token_issuer", 403, _("The identity comes from another sign-in service."), _TELL,
+    "`iss` must equal OIDC_OP_ISSUER exactly, trailing slash included.", Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_AUDIENCE = Reason(
+    "id_token_audience", 403, _("The identity was made for another site."), _TELL,
+    "`aud` must contain OIDC_RP_CLIENT_ID and nothing outside OIDC_TRUSTED_AUDIENCES; `azp` must be the client id.",
+    Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_TIME = Reason(
+    "id_token_time", 403, _("The identity is not valid at this time."), _AGAIN,
+    "Times are judged with 60 s of leeway: compare the clocks of this machine and the OP.", Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_SUBJECT = Reason(
+    "id_token_subject", 403, _("The identity has no usable name."), _TELL,
+    "`sub`: 1 to 255 ASCII characters, and at a renewal the same as at the login.", Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_NONCE = Reason(
+    "id_token_nonce", 403, _("The identity does not belong to this login."), _AGAIN,
+    "`nonce` must be the one that was sent.", Kind.INVALID,
+)  # fmt: skip
+ID_TOKEN_ACCESS_TOKEN = Reason(
+    "id_token_access_token", 403, _("The identity does not belong to the rest of the response."), _TELL,
+    "`at_hash` does not fit the access token.", Kind.INVALID,
+)  # fmt: skip
+AUTHENTICATION_TOO_OLD = Reason(
+    "authentication_too_old", 403, _("You have to log in again at the sign-in service."), _AGAIN,
+    "`auth_time` is missing, older than the max_age that was asked for, or not the one of the login.", Kind.INVALID,
+)  # fmt: skip
+AUTHENTICATION_TOO_WEAK = Reason(
+    "authentication_too_weak", 403, _("A stronger kind of login is needed here."), _TELL,
+    "`acr` is none of the acr_values that were asked for.", Kind.INVALID,
+)  # fmt: skip
+# Userinfo: OpenID Connect Core 5.3
+USERINFO_INVALID = Reason(
+    "userinfo_invalid", 403, _("The sign-in service sent details about you that this site cannot use."), _TELL,
+    "Neither a JSON object nor a JWT signed by the issuer for this client.", Kind.INVALID,
+)  # fmt: skip
+USERINFO_SUBJECT = Reason(
+    "userinfo_subject", 403, _("The sign-in service sent details about somebody else."), _TELL,
+    "Core 5.3.2: `sub` of userinfo must equal `sub` of the ID Token.", Kind.INVALID,
+)  # fmt: skip
+# The site's user policy
+CLAIMS_REFUSED = Reason(
+    "claims_refused", 403, _("Your account may not use this site."), _ASK, "verify_claims of the backend said no.",
+)  # fmt: skip
+GROUPS_MISSING = Reason(
+    "groups_missing", 403, _("The sign-in service did not say which groups you are in."), _ASK,
+    "The groups claim did not come. Entra ID leaves groups out for people in more than 200: let it send only groups "
+    "assigned to the application, or use app roles.",
+)  # fmt: skip
+USER_UNKNOWN = Reason(
+    "user_unknown", 403, _("You have no account here yet, and accounts are made by an administrator."), _ASK,
+    "OIDC_CREATE_USER is off: make the user in the admin, with the subject that the log line names.",
+)  # fmt: skip
+USER_AMBIGUOUS = Reason(
+    "user_ambiguous", 403, _("More than one account fits you."), _ASK, "filter_users_by_claims found several users.",
+)  # fmt: skip
+USER_INACTIVE = Reason(
+    "user_inactive", 403, _("Your account here has been deactivated."), _ASK, "is_active is off.",
+)  # fmt: skip
+POLICY_FAILED = Reason(
+    "policy_failed", 503, _("This site could not work out your account."), _TELL,
+    "A method of the backend raised an exception; its traceback is in the log.", Kind.MISCONFIGURED,
+)  # fmt: skip
+
+REASONS = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
 
 
 class LoginError(Exception):
     """A login that failed.
 
-    `reason` is what is told and counted; `detail` is for the log and a developer's eyes: what was
-    expected and what came, never a token, a code, a secret or a whole set of claims. `op_error` is
-    the OP's own error code, `endpoint` the address that was asked, `user` the user where it is known.
+    `reason` is what is told and counted; `detail` is for the log and a developer's eyes: what was expected and what
+    came, never a token, a code, a secret or a whole set of claims. `op_error` is the OP's own error code, `endpoint`
+    the address that was asked, `user` the user where it is known.
     """
 
     def __init__(

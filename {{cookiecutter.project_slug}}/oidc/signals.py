@@ -1,10 +1,20 @@
-"""Signals of this package. A login that succeeds sends Django's own `user_logged_in`,
-a logout here `user_logged_out`."""
+"""Signals of the relying party; receivers get the arguments by keyword.
+
+A login that succeeds sends Django's own `user_logged_in`, a logout here `user_logged_out`. Those about users are sent
+when their changes are committed.
+"""
 
 from django.dispatch import Signal
 
-# Sent when a login was refused: request, reason (oidc.errors.Reason), reference (str), and user where it is known.
+# A login was refused: `request`, `reason` (oidc.errors.Reason), `reference` (str), and `user` where it is known.
 login_refused = Signal()
-
-# Sent when the OP has ended sessions: subject and sid (either may be empty) and sessions, how many there were.
+# The OP has ended sessions: `subject` and `sid` (either may be empty), and `sessions`, how many there were.
 logged_out_by_op = Signal()
+# A first login has made a `user`.
+user_created = Signal()
+# A login was bound to a `user`: also `issuer` and `subject`.
+identity_linked = Signal()
+# The OP's groups gave or took rights of a `user`: also `gained` and `lost`, lists of names.
+rights_changed = Signal()
+# A `user` was shut out by `manage.py deactivate_user`: also `sessions`, how many ended.
+user_deactivated = Signal()

@@ -1,13 +1,19 @@
 """The URLs of logins and logouts; those of mozilla-django-oidc keep the names that it documents."""
 
-from django.urls import include, path
+from django.urls import path
+from django.utils.module_loading import import_string
 
-from oidc import logout, op_logout, views
+from oidc import logout, views
+from oidc.internal.conf import conf
+
+authenticate, callback = map(import_string, (conf.OIDC_AUTHENTICATE_CLASS, conf.OIDC_CALLBACK_CLASS))
 
 urlpatterns = [
-    path("", include("mozilla_django_oidc.urls")),
+    path("authenticate/", authenticate.as_view(), name="oidc_authentication_init"),
+    path("callback/", callback.as_view(), name="oidc_authentication_callback"),
     path("initiate/", views.InitiateView.as_view(), name="oidc_initiate"),
+    path("logout/", logout.LogoutView.as_view(), name="oidc_logout"),
     path("logged-out/", logout.logged_out, name="oidc_logged_out"),
-    path("backchannel-logout/", op_logout.backchannel_logout, name="oidc_backchannel_logout"),
-    path("frontchannel-logout/", op_logout.frontchannel_logout, name="oidc_frontchannel_logout"),
+    path("backchannel-logout/", logout.backchannel_logout, name="oidc_backchannel_logout"),
+    path("frontchannel-logout/", logout.frontchannel_logout, name="oidc_frontchannel_logout"),
 ]

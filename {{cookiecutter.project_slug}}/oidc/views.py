@@ -7,13 +7,13 @@ and `login_failure` work as it documents them. One error boundary goes around ea
 import logging
 import secrets
 import time
-from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.contrib import auth
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.shortcuts import render, resolve_url
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -22,30 +22,26 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
-from oidc import attempts, provider, sessions
-from oidc.answers import login_url, safe_next_url
-from oidc.attempts import Attempt
-from oidc.conf import conf
-from oidc.errors import OUTAGES, REFUSALS, LoginError, Reason, shorten
+from oidc import errors
+from oidc.errors import LoginError, shorten
+from oidc.internal import authorization, discovery, provider, redirects, renewal, session, verification
+from oidc.internal.authorization import Attempt
+from oidc.internal.conf import conf
+from oidc.internal.verification import Login
 from oidc.signals import login_refused
 
 logger = logging.getLogger(__name__)
 
-# Answers to prompt=none that mean: ask the person (Core 3.1.2.6).
-INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
 OP_ERRORS = {
-    "access_denied": Reason.ACCESS_DENIED,
-    "server_error": Reason.OP_UNAVAILABLE,
-    "temporarily_unavailable": Reason.OP_UNAVAILABLE,
+    "access_denied": errors.ACCESS_DENIED,
+    "server_error": errors.OP_UNAVAILABLE,
+    "temporarily_unavailable": errors.OP_UNAVAILABLE,
 }
 MAX_PARAMETER_CHARACTERS = 4096
-# Session key and length in seconds of the pause before a renewal that the OP could not answer is tried again.
-POSTPONED = "oidc_renewal_postponed_until"
-PAUSE = 30
 
 
 @method_decorator(never_cache, name="dispatch")
-class AuthenticateView(OIDCAuthenticationRequestView):
+class AuthenticateView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # the library has no types
     """Sends the browser to the OP's authorization endpoint (Core 3.1.2.1)."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -54,109 +50,93 @@ class AuthenticateView(OIDCAuthenticationRequestView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Start a login that goes on to the local URL in `next`."""
-        if other := canonical_host_url(request):
-            return HttpResponseRedirect(other)
-        attempt = attempts.start(safe_next_url(request, request.GET.get(conf.OIDC_REDIRECT_FIELD_NAME, "")))
+        if url := redirects.canonical_url(request):
+            return HttpResponseRedirect(url)
+        attempt = Attempt(redirects.safe_url(request, request.GET.get(conf.OIDC_REDIRECT_FIELD_NAME, "")))
         try:
-            return leave_for_provider(request, attempt, self.get_extra_params(request))
+            return authorization.leave(request, attempt, self.get_extra_params(request))
         except LoginError as error:
             return refuse(request, error, attempt.next)
 
 
 @method_decorator([never_cache, csrf_exempt], name="dispatch")
-class CallbackView(OIDCAuthenticationCallbackView):
-    """Takes the OP's answer (Core 3.1.2.5): as a query, or as a form where OIDC_RESPONSE_MODE is form_post."""
+class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the library has no types
+    """Takes the OP's response (Core 3.1.2.5): as a query, or as a form where OIDC_RESPONSE_MODE is form_post."""
 
     http_method_names = ["get", "post"]
 
+    # What the OP's response has brought, for the hooks `login_success` and `login_failure`.
+    attempt: Attempt | None = None
+    login: Login
+    user: Any
+    error: LoginError
+
     def get(self, request: HttpRequest) -> HttpResponse:
         """Finish a login."""
-        return self.answer(request, request.GET)
+        return self.respond(request, request.GET)
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Finish a login whose answer is a form; the state protects it, as no CSRF token can (Form Post 2)."""
+        """Finish a login whose response is a form; the state protects it, as no CSRF token can (Form Post 2)."""
         if conf.OIDC_RESPONSE_MODE != "form_post":
-            return self.http_method_not_allowed(request)
-        return self.answer(request, request.POST)
+            return HttpResponseNotAllowed(["GET"])
+        return self.respond(request, request.POST)
 
-    def answer(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
-        """Return the response for an answer of the OP: on to the site, or the page of a failed login."""
-        self.attempt: Attempt | None = None
+    def respond(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
+        """Return where the browser goes now: on to the site, or the page of a failed login."""
         try:
             response = self.complete(request, parameters)
         except LoginError as error:
             self.error = error
-            response = self.renewal_failure() if self.attempt and self.attempt.silent else self.login_failure()
+            is_renewal = self.attempt is not None and self.attempt.silent
+            way_on = renewal.after_failure(request, error, self.success_url) if is_renewal else None
+            response = way_on or self.login_failure()
         if self.attempt:
-            attempts.forget(response, self.attempt.cookie)
+            authorization.forget(response, self.attempt.state)
         return response
 
     def complete(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
-        """Check the answer in the order in which it can be trusted - state, issuer, error, code - then log in."""
-        state = single(parameters, "state")
+        """Check the response in the order in which it can be trusted - state, issuer, error, code - then log in."""
         try:
-            self.attempt = attempts.take(request, state)
+            attempt = self.attempt = authorization.take(request, single(parameters, "state"))
         except LoginError:
             # A replayed callback of somebody who is in already (back button, reloaded tab) needs no error page.
             if request.user.is_authenticated:
-                return HttpResponseRedirect(resolve_url(conf.LOGIN_REDIRECT_URL))
+                return HttpResponseRedirect(redirects.home_url())
             raise
-        if self.attempt.silent and not request.user.is_authenticated:
+        attempt.check_age(time.time())
+        if attempt.silent and not request.user.is_authenticated:
             # The person has logged out since; only a login that is asked for may undo that.
             return HttpResponseRedirect(self.success_url)
         check_callback_issuer(parameters)
         if op_error := single(parameters, "error"):
-            if self.attempt.silent and op_error in INTERACTION_NEEDED:
-                return leave_for_provider(request, attempts.start(self.attempt.next))
-            reason = OP_ERRORS.get(op_error, Reason.OP_ERROR)
+            if attempt.silent and (response := renewal.after_silent_error(request, attempt, op_error)):
+                return response
             description = shorten(single(parameters, "error_description"))
-            raise LoginError(reason, description, op_error=shorten(op_error))
-        code = single(parameters, "code")
-        if not code:
-            raise LoginError(Reason.CALLBACK_MALFORMED, "neither code nor error")
-        self.user = auth.authenticate(request, code=code, attempt=self.attempt, redirect_uri=callback_url())
+            raise LoginError(OP_ERRORS.get(op_error, errors.OP_ERROR), description, op_error=shorten(op_error))
+        if not (code := single(parameters, "code")):
+            raise LoginError(errors.CALLBACK_MALFORMED, "neither code nor error")
+        tokens = provider.exchange_code(code, redirects.callback_url(), attempt.code_verifier)
+        self.login = verification.verify(tokens, attempt)
+        self.user = auth.authenticate(request, verified_claims=self.login.claims)
         if self.user is None:
-            raise LoginError(Reason.CLAIMS_REFUSED, "the backend returned no user")
-        if not self.user.is_active:
-            raise LoginError(Reason.USER_INACTIVE, f"user {self.user.pk}", user=self.user)
+            raise LoginError(errors.CLAIMS_REFUSED, "the backend returned no user")
         return self.login_success()
 
     @property
     def success_url(self) -> str:
-        return self.attempt.next or resolve_url(conf.LOGIN_REDIRECT_URL)
+        return (self.attempt and self.attempt.next) or redirects.home_url()
 
     def login_success(self) -> HttpResponse:
-        """Log the user in under a new session key; a renewal of the same user leaves session and CSRF token alone."""
-        renewed = self.attempt.silent and self.request.user == self.user
-        session = self.request.session
-        if not renewed:
-            sessions.forget(session.session_key)
-            auth.login(self.request, self.user)
-            # Django keeps the key if the same user logs in again (session fixation).
-            session.cycle_key()
-        session.update(getattr(self.request, "oidc_tokens", {}))
-        now = time.time()
-        session["oidc_id_token_expiration"] = now + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
-        if not renewed:
-            session["oidc_login_at"] = now
-        if claims := getattr(self.request, "oidc_claims", None):
-            session["oidc_auth_time"], session["oidc_acr"] = claims.get("auth_time"), claims.get("acr")
-            sessions.remember(session.session_key, claims, self.request.oidc_refresh_token)
-        outcome = "renewed" if renewed else "succeeded"
+        """Begin a session; a renewal of the same user goes on in the one that there is."""
+        assert self.attempt is not None
+        is_renewal = self.attempt.silent and self.request.user == self.user
+        if is_renewal:
+            session.extend(self.request, self.login)
+        else:
+            session.begin(self.request, self.user, self.login)
+        outcome = "renewed" if is_renewal else "succeeded"
         logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
         return HttpResponseRedirect(self.success_url)
-
-    def renewal_failure(self) -> HttpResponse:
-        """Let the session go on for a while if the OP has an outage; end it if the person is not wanted any more."""
-        session = self.request.session
-        grace_ends = session.get("oidc_id_token_expiration", 0) + conf.OIDC_RENEWAL_GRACE_SECONDS
-        if self.error.reason in OUTAGES and self.request.user.is_authenticated and time.time() < grace_ends:
-            logger.warning("renewal postponed reason=%s detail=%s", self.error.reason.code, self.error.detail)
-            session[POSTPONED] = time.time() + PAUSE
-            return HttpResponseRedirect(self.success_url)
-        if self.error.reason in REFUSALS:
-            auth.logout(self.request)
-        return self.login_failure()
 
     def login_failure(self) -> HttpResponse:
         """Return the page of a failed login; `self.error` says why."""
@@ -168,106 +148,61 @@ class InitiateView(View):
     """Starts a login that a third party, such as the OP's list of applications, asks for (Core 4)."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
+        """Take the request as a query."""
         return self.initiate(request, request.GET)
 
     def post(self, request: HttpRequest) -> HttpResponse:
+        """Take the request as a form."""
         return self.initiate(request, request.POST)
 
     def initiate(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
-        """Send the browser to the OP, or straight on if somebody is signed in: nobody is switched unasked."""
+        """Send the browser to the OP, or straight on if somebody is logged in: nobody is switched unasked."""
         next_url = ""
         try:
-            next_url = safe_next_url(request, single(parameters, "target_link_uri"))
-            if (issuer := single(parameters, "iss")) != conf.OIDC_OP_ISSUER:
-                raise LoginError(Reason.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
+            next_url = redirects.safe_url(request, single(parameters, "target_link_uri"))
+            check_issuer(single(parameters, "iss"))
             if request.user.is_authenticated:
-                return HttpResponseRedirect(next_url or resolve_url(conf.LOGIN_REDIRECT_URL))
+                return HttpResponseRedirect(next_url or redirects.home_url())
             hint = single(parameters, "login_hint")
-            return leave_for_provider(request, attempts.start(next_url), {"login_hint": hint} if hint else None)
+            return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
         except LoginError as error:
             return refuse(request, error, next_url)
 
 
-def leave_for_provider(request: HttpRequest, attempt: Attempt, extra: dict[str, str] | None = None) -> HttpResponse:
-    """Return the redirect to the OP for `attempt`, with the attempt's cookie.
+@never_cache
+def admin_login(request: HttpRequest) -> HttpResponse:
+    """Send to the OP in place of the admin's password form.
 
-    `extra` are further parameters of the authorization request; they cannot replace those of the protocol.
-    Raises `LoginError` if the OP's metadata cannot be had.
+    Raises `PermissionDenied` for those who are logged in but not staff: another login would bring them here again.
     """
-    endpoint = provider.endpoint("authorization_endpoint")
-    if not endpoint:
-        raise LoginError(Reason.METADATA_INVALID, "the metadata has no authorization_endpoint")
-    further = {**conf.OIDC_AUTH_REQUEST_EXTRA_PARAMS, **(extra or {})}
-    attempt = asking(attempt, further)
-    parameters = {
-        **further,
-        "response_type": "code",
-        "scope": conf.OIDC_RP_SCOPES,
-        "client_id": conf.OIDC_RP_CLIENT_ID,
-        "redirect_uri": callback_url(),
-        "state": attempt.state,
-        "nonce": attempt.nonce,
-        "code_challenge": attempt.code_challenge,
-        "code_challenge_method": "S256",
-    }
-    if conf.OIDC_RESPONSE_MODE != "query":
-        parameters["response_mode"] = conf.OIDC_RESPONSE_MODE
-    if attempt.silent:
-        parameters["prompt"] = "none"
-    if attempt.max_age is not None:
-        parameters["max_age"] = str(attempt.max_age)
-    if attempt.acr_values:
-        parameters["acr_values"] = " ".join(attempt.acr_values)
-    url = urlsplit(endpoint)
-    query = dict(parse_qsl(url.query, keep_blank_values=True)) | parameters
-    response = HttpResponseRedirect(url._replace(query=urlencode(query)).geturl())
-    attempts.remember(request, response, attempt)
-    return response
-
-
-def asking(attempt: Attempt, further: dict[str, Any]) -> Attempt:
-    """Return `attempt` with what further parameters ask of the OP, so that its answer is held against that."""
-    max_age, acr_values = attempt.max_age, attempt.acr_values
-    if max_age is None and str(further.get("max_age", "")).isdecimal():
-        max_age = int(further["max_age"])
-    if not acr_values and further.get("acr_values"):
-        acr_values = tuple(str(further["acr_values"]).split())
-    return replace(attempt, max_age=max_age, acr_values=acr_values)
-
-
-def callback_url() -> str:
-    """Return the redirect URI: the same in both legs, from SITE_URL, whatever Host header a request has."""
-    return conf.SITE_URL + reverse(conf.OIDC_AUTHENTICATION_CALLBACK_URL)
-
-
-def canonical_host_url(request: HttpRequest) -> str:
-    """Return where on SITE_URL a login must begin, "" if it does there.
-
-    The OP sends the browser back to SITE_URL, and a cookie of 127.0.0.1 is not sent to localhost. Other
-    hosts are left alone: behind a proxy that rewrites the Host header the redirect would go in circles.
-    """
-    site = urlsplit(conf.SITE_URL)
-    loopback = {"localhost", "127.0.0.1", "[::1]"}
-    host, _, port = request.get_host().rpartition(":")
-    if host in loopback and host != site.hostname and site.hostname in loopback and port == str(site.port or 80):
-        return conf.SITE_URL + request.get_full_path()
-    return ""
+    next_url = redirects.safe_url(request, request.GET.get("next", "")) or reverse("admin:index")
+    if not request.user.is_authenticated:
+        return redirect_to_login(next_url)
+    if not getattr(request.user, "is_staff", False):
+        raise PermissionDenied(_("You are logged in, but you are not staff."))
+    return HttpResponseRedirect(next_url)
 
 
 def single(parameters: QueryDict, name: str) -> str:
-    """Return a parameter that may stand once (RFC 6749 3.1), "" if it is not there; raises `LoginError`."""
+    """Return a parameter that may come once (RFC 6749 3.1), "" if it did not come; raises `LoginError`."""
     values = parameters.getlist(name)
     if len(values) > 1 or any(len(value) > MAX_PARAMETER_CHARACTERS for value in values):
-        raise LoginError(Reason.CALLBACK_MALFORMED, f"{name} stands twice or is too long")
+        raise LoginError(errors.CALLBACK_MALFORMED, f"{name} came more than once or is too long")
     return values[0] if values else ""
 
 
 def check_callback_issuer(parameters: QueryDict) -> None:
-    """Check the `iss` of the answer (RFC 9207 2.4): ours if it is there, and there if the OP announces it."""
+    """Check the `iss` of the response (RFC 9207 2.4): ours if it is there, and there if the OP announces it."""
     issuer = single(parameters, "iss")
-    announced = provider.needs_metadata() and provider.metadata().get("authorization_response_iss_parameter_supported")
-    if (issuer or announced is True) and issuer != conf.OIDC_OP_ISSUER:
-        raise LoginError(Reason.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
+    announced = "authorization_response_iss_parameter_supported"
+    if issuer or (discovery.is_needed() and discovery.metadata().get(announced) is True):
+        check_issuer(issuer)
+
+
+def check_issuer(issuer: str) -> None:
+    """Raise `LoginError` (CALLBACK_ISSUER) for another issuer than the one of this site."""
+    if issuer != conf.OIDC_OP_ISSUER:
+        raise LoginError(errors.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
 
 
 def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpResponse:
@@ -285,11 +220,10 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
     )
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     context = {
-        "title": _("Sign-in failed"),
         "explanation": reason.explanation,
         "action": reason.action,
         "reference": reference,
-        "retry_url": login_url(next_url),
-        "developer": {"reason": reason.code, "detail": error.detail, "mend": reason.mend} if conf.DEBUG else None,
+        "retry_url": redirects.login_url(next_url),
+        "developer": {"reason": reason.code, "detail": error.detail, "hint": reason.hint} if conf.DEBUG else None,
     }
     return render(request, "oidc/login_failed.html", context, status=reason.status)

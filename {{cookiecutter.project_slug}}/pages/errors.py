@@ -16,7 +16,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    reason = str(exception) or _("You are not allowed to see this page. Your account lacks the right for it.")
+    reason = str(exception) or _("Your account is not allowed to see this page.")
     return _page(403, _("No access"), reason)
 
 

@@ -8,14 +8,14 @@ from django.views.decorators.cache import never_cache
 
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
-    """Say who is signed in, or offer a login."""
+    """Say who is logged in."""
     return render(request, "home.html")
 
 
 @never_cache
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
-    """Show what the site knows about the person who is signed in."""
+    """Show what the site knows about the person who is logged in."""
     user = request.user
     return render(
         request,

@@ -1,5 +1,6 @@
 """`manage.py dev`: everything a developer needs to log in, in one command."""
 
+import json
 import os
 import signal
 import socket
@@ -15,37 +16,34 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import DatabaseError, connection
 
-from dev import provider
+from dev.environment import is_development_op
+from oidc.testing.op import OP
+
+USERS_FILE = Path(settings.BASE_DIR) / "dev" / "users.json"
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, start the site and, if OIDC_OP_ISSUER is on this machine, the development OP."
+    help = "Migrate the database and start the site, and its own sign-in service if OIDC_OP_ISSUER is on this machine."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve SITE_URL until Ctrl-C; raises `CommandError` with the mend for whatever stands in the way."""
-        if not settings.DEBUG:
-            raise CommandError("dev is for development: set DEBUG=true in .env, or serve the site with gunicorn.")
-        site = _address(settings.SITE_URL, "SITE_URL")
-        issuer = urlsplit(settings.OIDC_OP_ISSUER)
-        # Plain http is for this machine only; an OP of the developer's own that runs there is left alone.
-        embedded = issuer.scheme == "http" and not issuer.path.strip("/") and not _is_running(settings.OIDC_OP_ISSUER)
-        _require_free(*site, "SITE_URL")
-        if embedded:
-            _require_free("127.0.0.1", issuer.port or 80, "OIDC_OP_ISSUER")
+        """Serve SITE_URL until Ctrl-C; raises `CommandError` that says what stands in the way."""
+        site, issuer = urlsplit(settings.SITE_URL), settings.OIDC_OP_ISSUER
+        if site.scheme != "http":
+            raise CommandError("dev serves plain http on this machine: set SITE_URL=http://localhost:8000 in .env.")
+        host = "127.0.0.1" if site.hostname == "localhost" else str(site.hostname)
+        _require_free(host, site.port or 80, "SITE_URL")
         self._migrate()
         with ExitStack() as stack:
-            if embedded:
-                try:
-                    stack.enter_context(provider.run(issuer.port or 80))
-                except ImportError as error:
-                    raise CommandError("The development OP is not installed: run `uv sync`.") from error
-                self.stdout.write(f"Development OP: {settings.OIDC_OP_ISSUER}  (users: dev/users.json)")
+            # A real OpenID Provider on this machine is left alone.
+            if is_development_op(issuer) and not _is_running(issuer):
+                stack.enter_context(_development_op(issuer))
+                self.stdout.write(f"Sign-in service: {issuer}  (its users: dev/users.json)")
             else:
-                self.stdout.write(f"OP:             {settings.OIDC_OP_ISSUER}")
-            self.stdout.write(self.style.SUCCESS(f"Site:           {settings.SITE_URL}/"))
-            self.stdout.write("Ctrl-C stops both.\n")
+                self.stdout.write(f"Sign-in service: {issuer}")
+            self.stdout.write(self.style.SUCCESS(f"Site:            {settings.SITE_URL}/"))
+            self.stdout.write("Ctrl-C stops everything. After a change of .env, start again.\n")
             self.stdout.flush()
-            self._serve("{}:{}".format(*site))
+            self._serve(f"{host}:{site.port or 80}")
 
     def _migrate(self) -> None:
         try:
@@ -55,10 +53,7 @@ class Command(BaseCommand):
             database = settings.DATABASES["default"]
             place = database["NAME"] if connection.vendor == "sqlite" else database.get("HOST") or "localhost"
             reason = " ".join(str(error).split())
-            raise CommandError(
-                f"No database at {place} ({reason}). Start it or correct DATABASE_URL in .env; "
-                "SQLite needs a folder that can be written."
-            ) from error
+            raise CommandError(f"No database at {place} ({reason}). Start it, or correct DATABASE_URL.") from error
 
     def _serve(self, address: str) -> None:
         """Run Django's reloading server as a child and end it together with this process."""
@@ -67,7 +62,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             if code := server.wait():
-                raise CommandError(f"The site stopped with exit code {code}; its message stands above.")
+                raise CommandError(f"The site stopped with exit code {code}; see its message above.")
         except KeyboardInterrupt:
             self.stdout.write("\nStopped.")
         finally:
@@ -75,20 +70,17 @@ class Command(BaseCommand):
                 _end(server)
 
 
-def _end(server: subprocess.Popen) -> None:
-    if os.name == "posix":
-        # The reloader has a child of its own that must not outlive it.
-        os.killpg(server.pid, signal.SIGTERM)
-    else:
-        server.terminate()
-    server.wait(10)
-
-
-def _address(url: str, name: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    if parts.scheme != "http":
-        raise CommandError(f"dev serves plain http on this machine: set {name}=http://localhost:8000 in .env.")
-    return ("127.0.0.1" if parts.hostname == "localhost" else str(parts.hostname)), parts.port or 80
+def _development_op(issuer: str) -> OP:
+    parts = urlsplit(issuer)
+    _require_free("127.0.0.1", parts.port or 80, "OIDC_OP_ISSUER")
+    return OP(
+        host=str(parts.hostname),
+        port=parts.port or 80,
+        client=(settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET),
+        site_url=settings.SITE_URL,
+        users=lambda: json.loads(USERS_FILE.read_text(encoding="utf-8")),
+        backchannel=True,
+    )
 
 
 def _is_running(issuer: str) -> bool:
@@ -107,6 +99,14 @@ def _require_free(host: str, port: int, name: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise CommandError(
-                f"Port {port} of {name} cannot be used ({error.strerror}). "
-                f"End what uses it, or choose another port in .env."
+                f"Port {port} of {name} cannot be used ({error.strerror}). Stop what uses it, or choose another port."
             ) from error
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    if os.name == "posix":
+        # The reloader has a child of its own that must not outlive it.
+        os.killpg(server.pid, signal.SIGTERM)
+    else:
+        server.terminate()
+    server.wait(10)

@@ -1,0 +1,31 @@
+"""The `.env` of a developer's machine. Only the standard library: it is made before anything is installed."""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def make_env(folder: Path) -> bool:
+    """Make `.env` from `.env.example`, readable by its owner only; return False if there is one already."""
+    text = (folder / ".env.example").read_text(encoding="utf-8")
+    values = {"SECRET_KEY": secrets.token_urlsafe(50), "DEBUG": "true"}
+    if is_development_op(text.partition("\nOIDC_OP_ISSUER=")[2].partition("\n")[0]):
+        values |= {"OIDC_RP_CLIENT_ID": "development", "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32)}
+        # The groups of users.json.
+        values |= {"OIDC_STAFF_GROUPS": "staff", "OIDC_SUPERUSER_GROUPS": "administrators"}
+    for name, value in values.items():
+        text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+    try:
+        descriptor = os.open(folder / ".env", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return False
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
+def is_development_op(issuer: str) -> bool:
+    """Tell whether `manage.py dev` itself serves this issuer: plain http, on this machine, without a path."""
+    parts = urlsplit(issuer)
+    return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1") and not parts.path.strip("/")

@@ -1,0 +1,182 @@
+"""The authorization request, and what has to be remembered of it until the OP sends the browser back.
+
+Each attempt lives in a signed cookie of its own, not in the session: parallel tabs, a session that is
+flushed or two requests that save it at once cannot lose it, and any process of the site can finish it.
+State, nonce and PKCE verifier (RFC 7636) belong to one attempt, ten minutes at most, and are used once
+(RFC 9700 2.1.1, 4.7).
+"""
+
+import hashlib
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.encoding import iri_to_uri
+
+from oidc import errors
+from oidc.errors import LoginError
+from oidc.internal import discovery, documents, redirects
+from oidc.internal.conf import conf
+
+MAX_AGE_SECONDS = 10 * 60
+# The cookie outlives the attempt, so that somebody who comes back late is told so and can go on to the page.
+COOKIE_SECONDS = 60 * 60
+# Servers refuse a Cookie header beyond 8 kB, so both the number of attempts and their size are bounded.
+MAX_PENDING = 4
+MAX_NEXT_CHARACTERS = 1000
+COOKIE_PREFIX = "oidc_attempt_"
+SALT = "oidc.attempts"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One login under way.
+
+    `next` is the checked local URL to go on to, `silent` marks a renewal with prompt=none. `max_age` (seconds) and
+    `acr_values` are what was asked of the OP, to be verified in the ID Token. `begun` is in seconds since the epoch.
+    """
+
+    next: str = ""
+    silent: bool = False
+    max_age: int | None = None
+    acr_values: tuple[str, ...] = ()
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    begun: float = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def code_challenge(self) -> str:
+        """The S256 challenge of the verifier (RFC 7636 4.2)."""
+        digest = hashlib.sha256(self.code_verifier.encode()).digest()
+        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def check_age(self, now: float) -> None:
+        """Raise `LoginError` (ATTEMPT_EXPIRED) if the attempt has taken too long."""
+        if now - self.begun > MAX_AGE_SECONDS:
+            raise LoginError(errors.ATTEMPT_EXPIRED, f"{now - self.begun:.0f} s old")
+
+
+def leave(request: HttpRequest, attempt: Attempt, extra: Mapping[str, Any] | None = None) -> HttpResponse:
+    """Return the redirect to the OP for `attempt` (Core 3.1.2.1), with the attempt's cookie.
+
+    `extra` are further parameters of the authorization request; they cannot replace those of the protocol.
+    Raises `LoginError` if the OP's metadata cannot be had.
+    """
+    endpoint = discovery.required_endpoint("authorization_endpoint")
+    further = {**conf.OIDC_AUTH_REQUEST_EXTRA_PARAMS, **(extra or {})}
+    # Percent-encoded as in a Location header: JSON would make six characters of each that is not ASCII.
+    next_url = iri_to_uri(attempt.next)
+    attempt = replace(_asking(attempt, further), next=next_url if len(next_url) <= MAX_NEXT_CHARACTERS else "")
+    response = HttpResponseRedirect(redirects.with_query(endpoint, {**further, **_parameters(attempt)}))
+    _remember(request, response, attempt)
+    return response
+
+
+def take(request: HttpRequest, state: str) -> Attempt:
+    """Return the attempt for `state`; it cannot be taken again, whatever happens next.
+
+    Raises `LoginError` (ATTEMPT_UNKNOWN).
+    """
+    try:
+        fields = signing.loads(request.COOKIES.get(_cookie_name(state), ""), salt=SALT, max_age=COOKIE_SECONDS)
+        attempt = Attempt(**{**fields, "acr_values": tuple(fields["acr_values"])})
+    except signing.BadSignature as error:
+        raise LoginError(errors.ATTEMPT_UNKNOWN, "no attempt of this browser has this state") from error
+    except (TypeError, KeyError) as error:
+        raise LoginError(errors.ATTEMPT_UNKNOWN, "the attempt is of another release of this site") from error
+    if attempt.state != state:
+        raise LoginError(errors.ATTEMPT_UNKNOWN, "the attempt has another state")
+    if not documents.once(f"oidc:attempt:{hashlib.sha256(state.encode()).hexdigest()}", COOKIE_SECONDS):
+        raise LoginError(errors.ATTEMPT_UNKNOWN, "the attempt was used before")
+    return attempt
+
+
+def forget(response: HttpResponse, state: str) -> None:
+    """Remove an attempt's cookie from the browser."""
+    _delete(response, _cookie_name(state))
+
+
+def _parameters(attempt: Attempt) -> dict[str, str]:
+    parameters = {
+        "response_type": "code",
+        "scope": conf.OIDC_RP_SCOPES,
+        "client_id": conf.OIDC_RP_CLIENT_ID,
+        "redirect_uri": redirects.callback_url(),
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "code_challenge": attempt.code_challenge,
+        "code_challenge_method": "S256",
+    }
+    # A renewal comes back as a query: with a form from the OP's site the browser would not send the session cookie.
+    if conf.OIDC_RESPONSE_MODE != "query" and not attempt.silent:
+        parameters["response_mode"] = conf.OIDC_RESPONSE_MODE
+    if attempt.silent:
+        parameters["prompt"] = "none"
+    if attempt.max_age is not None:
+        parameters["max_age"] = str(attempt.max_age)
+    if attempt.acr_values:
+        parameters["acr_values"] = " ".join(attempt.acr_values)
+    return parameters
+
+
+def _asking(attempt: Attempt, further: Mapping[str, Any]) -> Attempt:
+    """Return `attempt` with what further parameters ask of the OP, so that its response is held against that."""
+    max_age, acr_values = attempt.max_age, attempt.acr_values
+    if max_age is None and str(further.get("max_age", "")).isdecimal():
+        max_age = int(further["max_age"])
+    if not acr_values and further.get("acr_values"):
+        acr_values = tuple(str(further["acr_values"]).split())
+    return replace(attempt, max_age=max_age, acr_values=acr_values)
+
+
+def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> None:
+    """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
+    pending = {name: _stamp(value) for name, value in request.COOKIES.items() if name.startswith(_prefix())}
+    for name in sorted(pending, key=pending.__getitem__, reverse=True)[MAX_PENDING - 1 :]:
+        _delete(response, name)
+    response.set_cookie(
+        _cookie_name(attempt.state),
+        signing.dumps(asdict(attempt), salt=SALT),
+        max_age=COOKIE_SECONDS,
+        path="/",
+        httponly=True,
+        secure=_crosses_sites() or _over_https(),
+        # The OP sends the browser back by a link (Lax), with form_post by a cross-site POST.
+        samesite="None" if _crosses_sites() else "Lax",
+    )
+
+
+def _delete(response: HttpResponse, cookie: str) -> None:
+    response.delete_cookie(cookie, path="/", samesite="None" if _crosses_sites() else "Lax")
+
+
+def _stamp(value: str) -> str:
+    """Return the time stamp inside a signed cookie, "" for one that is broken or too old."""
+    try:
+        signing.loads(value, salt=SALT, max_age=COOKIE_SECONDS)
+    except signing.BadSignature:
+        return ""
+    return value.rsplit(":", 2)[1]
+
+
+def _cookie_name(state: str) -> str:
+    return _prefix() + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _prefix() -> str:
+    # No other host of the domain can plant a cookie with the name __Host- (login CSRF).
+    return f"__Host-{COOKIE_PREFIX}" if _over_https() else COOKIE_PREFIX
+
+
+def _over_https() -> bool:
+    return conf.SITE_URL.startswith("https://")
+
+
+def _crosses_sites() -> bool:
+    return conf.OIDC_RESPONSE_MODE == "form_post"

@@ -1,0 +1,100 @@
+"""Documents of the OP, kept in the cache that all processes of the site share.
+
+A document is fresh for a while, then refreshed by whoever comes first; while the OP is down the old one serves on.
+A cache that fails costs speed, never a login.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from django.core.cache import cache
+
+from oidc import errors
+from oidc.errors import LoginError
+
+logger = logging.getLogger(__name__)
+
+REFRESH_FLOOR_SECONDS = 30
+
+
+class Lifetime(NamedTuple):
+    """For how many seconds a document is taken as it is, and for how many it is kept for an OP that is down."""
+
+    fresh: float
+    kept: int
+
+
+def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any:
+    """Return the document of `url`: the cached one while it is fresh, else what `fetch(url)` returns.
+
+    Raises the `LoginError` of `fetch` only if there is no older copy.
+    """
+    key = _key(kind, url)
+    entry = _get(key)
+    if entry is None:
+        return _store(key, fetch(url), lifetime.kept)
+    fetched_at, value = entry
+    if time.time() - fetched_at < lifetime.fresh or not once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
+        return value
+    try:
+        return _store(key, fetch(url), lifetime.kept)
+    except LoginError as error:
+        logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
+        return value
+
+
+def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:
+    """Return a newly fetched document, or None if one was fetched less than half a minute ago."""
+    key = _key(kind, url)
+    if not once(f"{key}:refetch", REFRESH_FLOOR_SECONDS):
+        return None
+    return _store(key, fetch(url), lifetime.kept)
+
+
+def probe(url: str, ask: Callable[[], Any]) -> bool:
+    """Tell whether `ask` found the server of `url` up: now, or less than half a minute ago in any process."""
+    key = _key("down", url)
+    if not once(f"{key}:asked", REFRESH_FLOOR_SECONDS):
+        _, is_down = _get(key) or (0, False)
+        return not is_down
+    is_down = False
+    try:
+        ask()
+    except LoginError as error:
+        # Whatever it sent, it is there.
+        is_down = error.reason in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT)
+        logger.warning("the OP %s: %s", "is down" if is_down else "responds strangely", error)
+    _store(key, is_down, 2 * REFRESH_FLOOR_SECONDS)
+    return not is_down
+
+
+def once(key: str, seconds: int) -> bool:
+    """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
+    try:
+        return cache.add(key, 1, seconds)
+    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
+        logger.warning("cache failed: %s", type(error).__name__)
+        return True
+
+
+def _key(kind: str, url: str) -> str:
+    return f"oidc:{kind}:{hashlib.sha256(url.encode()).hexdigest()}"
+
+
+def _get(key: str) -> Any:
+    try:
+        return cache.get(key)
+    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
+        logger.warning("cache failed: %s", type(error).__name__)
+        return None
+
+
+def _store(key: str, value: Any, seconds: int) -> Any:
+    try:
+        cache.set(key, (time.time(), value), seconds)
+    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
+        logger.warning("cache failed: %s", type(error).__name__)
+    return value

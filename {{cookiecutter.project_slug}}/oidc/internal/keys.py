@@ -1,0 +1,121 @@
+"""Which key verifies a token.
+
+JSON Web Key (RFC 7517), OpenID Connect Core 10.1 (rotation), RFC 8725 3.1 (no confusion of key types).
+"""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
+
+from oidc import errors
+from oidc.errors import LoginError, shorten
+from oidc.internal import discovery, documents, provider
+from oidc.internal.conf import conf
+from oidc.internal.documents import Lifetime
+from oidc.internal.token_rules import Rule, TokenError
+
+KEY_SET_LIFETIME = Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
+
+# Algorithm -> (kty, crv) of its keys.
+KEY_TYPES: dict[str, tuple[str, frozenset[str]]] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", frozenset())),
+    "ES256": ("EC", frozenset({"P-256"})),
+    "ES384": ("EC", frozenset({"P-384"})),
+    "ES512": ("EC", frozenset({"P-521"})),
+    "EdDSA": ("OKP", frozenset({"Ed25519"})),
+}
+SYMMETRIC = {"HS256"}
+SUPPORTED = [*KEY_TYPES, *SYMMETRIC]
+# RFC 7518 3.3 sets the lower limit; far beyond the upper one a single signature keeps a processor busy.
+RSA_BITS = range(2048, 16 * 1024 + 1)
+
+
+def verification_key(header: dict[str, Any]) -> Any:
+    """Return the key for a token with this JOSE `header`, whose `alg` has been checked.
+
+    The key is the client secret for HS256, else OIDC_RP_IDP_SIGN_KEY if that is set, else the one
+    that fits in the OP's key set; an unknown kid makes the set be fetched again, at most once in
+    half a minute for the whole site. Raises `TokenError` (KEY), or the `LoginError` of a set that cannot be had.
+    """
+    if header["alg"] in SYMMETRIC:
+        if not conf.OIDC_RP_CLIENT_SECRET:
+            raise TokenError(Rule.KEY, "OIDC_RP_CLIENT_SECRET is not set")
+        return conf.OIDC_RP_CLIENT_SECRET.encode()
+    if conf.OIDC_RP_IDP_SIGN_KEY:
+        try:
+            return load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
+        except ValueError as error:
+            raise TokenError(Rule.KEY, "OIDC_RP_IDP_SIGN_KEY is not a public key") from error
+    url = discovery.endpoint("jwks_uri")
+    if not url:
+        raise LoginError(errors.METADATA_INVALID, "no jwks_uri, and OIDC_OP_JWKS_ENDPOINT is not set")
+    found = select(documents.document("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME), header)
+    if not found:
+        renewed = documents.refetched("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME)
+        found = select(renewed, header) if renewed is not None else []
+    if len(found) != 1:
+        kid = shorten(header.get("kid", ""))
+        raise TokenError(Rule.KEY, f"{len(found)} keys at {url} fit {header['alg']}, kid {kid}")
+    return found[0]
+
+
+def select(jwks: list[dict[str, Any]], header: dict[str, Any]) -> list[Any]:
+    """Return the keys of a set that fit a JOSE header by key type, curve, `use`, `key_ops`, `alg` and `kid`.
+
+    Keys that are broken or of an unknown kind are passed over. A token without kid fits every key
+    of its type; more than one result means that the choice would be a guess.
+    """
+    return [key for jwk in jwks if _fits(jwk, header) and (key := _parse(jwk, header["alg"])) is not None]
+
+
+def load_public_key(value: str | bytes) -> Any:
+    """Return the public key of a PEM or DER key or certificate; raises `ValueError` for anything else, and for short RSA keys."""
+    key = _load_public_key(value.encode() if isinstance(value, str) else value)
+    if isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS:
+        raise ValueError(f"an RSA key of {key.key_size} bits")
+    return key
+
+
+@lru_cache(maxsize=8)
+def _load_public_key(data: bytes) -> Any:
+    if b"-----BEGIN CERTIFICATE" in data:
+        return load_pem_x509_certificate(data).public_key()
+    if b"-----BEGIN" in data:
+        return load_pem_public_key(data)
+    try:
+        return load_der_public_key(data)
+    except ValueError:
+        return load_der_x509_certificate(data).public_key()
+
+
+def _fits(jwk: dict[str, Any], header: dict[str, Any]) -> bool:
+    key_type, curves = KEY_TYPES[header["alg"]]
+    operations = jwk.get("key_ops")
+    return (
+        jwk.get("kty") == key_type
+        and (not curves or jwk.get("crv") in curves)
+        and jwk.get("use", "sig") == "sig"
+        and (not isinstance(operations, list) or "verify" in operations)
+        and jwk.get("alg", header["alg"]) == header["alg"]
+        and ("kid" not in header or jwk.get("kid") == header["kid"])
+    )
+
+
+def _parse(jwk: dict[str, Any], algorithm: str) -> Any | None:
+    public = {name: jwk[name] for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(jwk.get(name), str)}
+    return _parse_public(json.dumps(public, sort_keys=True), algorithm)
+
+
+@lru_cache(maxsize=64)
+def _parse_public(jwk: str, algorithm: str) -> Any | None:
+    try:
+        key = jwt.PyJWK(json.loads(jwk), algorithm).key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    unfit = algorithm[:2] in ("RS", "PS") and key.key_size not in RSA_BITS
+    return None if unfit else key

@@ -1,0 +1,129 @@
+"""What this site asks of the OP: tokens, userinfo and keys.
+
+OpenID Connect Core 1.0 sections 3.1.3, 5.3 and 12; RFC 6749 sections 2.3.1, 4.1.3 and 6.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus
+
+from oidc import errors
+from oidc.errors import LoginError, shorten
+from oidc.internal import discovery, transport
+from oidc.internal.conf import conf
+from oidc.internal.transport import Response
+
+TOKEN_ERRORS = {
+    "invalid_grant": errors.CODE_REFUSED,
+    "invalid_client": errors.CLIENT_REFUSED,
+    "unauthorized_client": errors.CLIENT_REFUSED,
+    "server_error": errors.OP_UNAVAILABLE,
+    "temporarily_unavailable": errors.OP_UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tokens:
+    """A token response (Core 3.1.3.3), as it came: nothing in it has been checked but that each is text."""
+
+    id_token: object
+    access_token: object
+    refresh_token: str
+
+
+def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> Tokens:
+    """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5).
+
+    Raises `LoginError`: CODE_REFUSED, CLIENT_REFUSED, OP_ERROR, OP_RESPONSE or that of `transport.request`.
+    """
+    return _ask_for_tokens(
+        {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": code_verifier,
+        }
+    )
+
+
+def refresh(refresh_token: str) -> Tokens:
+    """Exchange a refresh token for tokens (RFC 6749 6); raises `LoginError` as `exchange_code` does."""
+    return _ask_for_tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+
+def userinfo(access_token: object) -> Response:
+    """Ask the userinfo endpoint with a bearer token in the header (RFC 6750 2.1).
+
+    Raises `LoginError`: OP_RESPONSE for another status than 200 or a token that no header can hold, or that of
+    `transport.request`.
+    """
+    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+        raise LoginError(errors.OP_RESPONSE, "the token response has no usable access_token")
+    url = discovery.required_endpoint("userinfo_endpoint")
+    response = transport.request("GET", url, headers={"Authorization": f"Bearer {access_token}"})
+    if response.status != 200:
+        raise response.unusable("no userinfo")
+    return response
+
+
+def fetch_jwks(url: str) -> list[dict[str, Any]]:
+    """Fetch a JWK Set (RFC 7517 5) and return those members that are objects.
+
+    Raises `LoginError`: OP_RESPONSE, or that of `transport.request`.
+    """
+    keys = transport.get_json(url).get("keys")
+    if not isinstance(keys, list):
+        raise LoginError(errors.OP_RESPONSE, "the key set has no list of keys", endpoint=url)
+    return [key for key in keys if isinstance(key, dict)]
+
+
+def _ask_for_tokens(form: dict[str, str]) -> Tokens:
+    secrets = [*form.values(), conf.OIDC_RP_CLIENT_SECRET]
+    headers = _authenticate_client(form)
+    secrets += headers.values()
+    response = transport.request("POST", discovery.required_endpoint("token_endpoint"), data=form, headers=headers)
+    body = response.json_object()
+    if response.status != 200:
+        raise _token_error(response, body, secrets)
+    refresh_token = body.get("refresh_token")
+    return Tokens(
+        id_token=body.get("id_token"),
+        access_token=body.get("access_token"),
+        # RFC 6749 A.17: printable ASCII; anything else could not be sent back.
+        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token.isascii() else "",
+    )
+
+
+def _authenticate_client(form: dict[str, str]) -> dict[str, str]:
+    """Add the client's credentials to `form`, or return them as a header (RFC 6749 2.3.1)."""
+    method = conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD or _preferred_method()
+    if method == "client_secret_basic":
+        # The credentials are form-encoded first, or a colon or a percent sign in them would change them.
+        pair = f"{quote_plus(conf.OIDC_RP_CLIENT_ID)}:{quote_plus(conf.OIDC_RP_CLIENT_SECRET)}"
+        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    form["client_id"] = conf.OIDC_RP_CLIENT_ID
+    if method == "client_secret_post":
+        form["client_secret"] = conf.OIDC_RP_CLIENT_SECRET
+    return {}
+
+
+def _preferred_method() -> str:
+    if not conf.OIDC_RP_CLIENT_SECRET:
+        return "none"
+    supported = discovery.metadata().get("token_endpoint_auth_methods_supported") if discovery.is_needed() else None
+    # Discovery 3: basic is what an OP without this member supports.
+    if not isinstance(supported, list) or "client_secret_basic" in supported:
+        return "client_secret_basic"
+    return "client_secret_post"
+
+
+def _token_error(response: Response, body: dict[str, Any], secrets: list[str]) -> LoginError:
+    """Return the error for a refused request; some OPs quote what they refuse, so `secrets` are taken out of it."""
+    op_error = body.get("error")
+    reason = TOKEN_ERRORS.get(op_error, errors.OP_ERROR) if isinstance(op_error, str) else errors.OP_RESPONSE
+    description = str(body.get("error_description", ""))
+    for secret in filter(None, [*secrets, *(value.partition(" ")[2] for value in secrets)]):
+        description = description.replace(secret, "[...]")
+    detail = f"HTTP {response.status} {shorten(description)}"
+    return LoginError(reason, detail, op_error=shorten(op_error), endpoint=response.endpoint)

@@ -1,0 +1,134 @@
+"""Renewal: when a session has to be renewed at the OP, how, and what each kind of request gets meanwhile.
+
+| kind of request | due, within the grace period | beyond it, or after the OP has said no |
+|---|---|---|
+| page | silent round trip to the OP (prompt=none), back to the same page | the same |
+| form, or a script or htmx that changes data | passes | 401 |
+| script or htmx that reads | 401, or a redirect that htmx understands | the same |
+| HEAD, OPTIONS, prefetch | passes | 401 |
+
+With OIDC_RENEWAL = "refresh_token" the OP is asked in the background first, for every kind but the last. While the
+OP is down everything passes within the grace period. OpenID Connect Core 3.1.2.1 and 12.
+"""
+
+import logging
+import time
+
+from django.contrib import auth
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from oidc import errors
+from oidc.errors import LoginError
+from oidc.internal import authorization, discovery, provider, redirects, session, verification
+from oidc.internal.authorization import Attempt
+from oidc.internal.conf import conf
+from oidc.internal.redirects import Kind
+
+logger = logging.getLogger(__name__)
+
+# What an OP says to prompt=none that means: ask the person (Core 3.1.2.6).
+INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
+
+
+def response_for(request: HttpRequest) -> HttpResponse | None:
+    """Return None for a request that may go on, else the response in its place; raises `LoginError`."""
+    now = time.time()
+    if not session.began_at_op(request.session):
+        return None
+    kind = redirects.kind_of(request)
+    if session.is_over(request.session, now):
+        auth.logout(request)
+        # A page that everybody may see needs no login; one that needs it asks for it itself.
+        return None if kind in (Kind.PAGE, Kind.NOBODY) else redirects.ask_to_log_in(request)
+    if not session.is_due(request.session, now) or not request.user.is_authenticated:
+        return None
+    may_go_on = session.is_in_grace(request.session, now)
+    if kind is Kind.NOBODY:
+        # Anybody can send such a header, so it opens nothing for longer than the grace period.
+        return None if may_go_on else HttpResponse(status=401)
+    if conf.OIDC_RENEWAL == "refresh_token":
+        if _use_refresh_token(request):
+            return None
+        if not request.user.is_authenticated:
+            return redirects.ask_to_log_in(request)
+        may_go_on = session.is_in_grace(request.session, now)
+    if may_go_on and (request.method not in redirects.SAFE_METHODS or _must_wait(request)):
+        return None
+    if kind is not Kind.PAGE:
+        return redirects.ask_to_log_in(request)
+    if not discovery.op_is_reachable():
+        raise LoginError(errors.OP_UNREACHABLE, "for longer than the grace period")
+    return authorization.leave(request, Attempt(redirects.this_page(request), silent=True))
+
+
+def after_silent_error(request: HttpRequest, attempt: Attempt, op_error: str) -> HttpResponse | None:
+    """Return the way to an interactive login if that is what the OP wants, else None.
+
+    The OP does not vouch for the person any more, so the session is closed until it does; raises `LoginError`.
+    """
+    if op_error not in INTERACTION_NEEDED:
+        return None
+    logger.warning("session closed user=%s op_error=%s", request.user.pk, op_error)
+    session.close(request.session)
+    return authorization.leave(request, Attempt(attempt.next))
+
+
+def after_failure(request: HttpRequest, error: LoginError, url: str) -> HttpResponse | None:
+    """Return the way on to `url` if a session goes on although its renewal failed, else None.
+
+    It goes on for the grace period if the OP could not say anything; it ends if the person is refused.
+    """
+    if error.reason.kind is errors.Kind.REFUSED:
+        auth.logout(request)
+        return None
+    if not _says_nothing(error) or not request.user.is_authenticated:
+        return None
+    if not session.is_in_grace(request.session, time.time()):
+        return None
+    _log_failure(request, error)
+    session.pause(request.session)
+    return HttpResponseRedirect(url)
+
+
+def _use_refresh_token(request: HttpRequest) -> bool:
+    """Renew in the background, one request at a time across all processes; tell whether it is done.
+
+    Whoever is refused is logged out. After `invalid_grant` the browser has to make the round trip.
+    """
+    if (claimed := session.claim_refresh_token(request.session)) is None:
+        return False
+    subject, refresh_token = claimed
+    try:
+        tokens = provider.refresh(refresh_token)
+        login = verification.verify_refreshed(tokens, session.what_login_said(request.session, subject))
+        user = auth.authenticate(request, verified_claims=login.claims)
+        if user is None or user != request.user:
+            raise LoginError(errors.CLAIMS_REFUSED, "the refreshed claims are another user's")
+    except LoginError as error:
+        _log_failure(request, error)
+        if error.reason is errors.CODE_REFUSED:
+            session.drop_refresh_token(request.session)
+            session.close(request.session)
+        elif _says_nothing(error):
+            session.pause(request.session)
+        else:
+            auth.logout(request)
+        return False
+    session.extend(request, login)
+    # The rights may have changed with the claims.
+    request.user = user
+    logger.info("login renewed user=%s issuer=%s", user.pk, conf.OIDC_OP_ISSUER)
+    return True
+
+
+def _must_wait(request: HttpRequest) -> bool:
+    return session.is_paused(request.session) or not discovery.op_is_reachable()
+
+
+def _says_nothing(error: LoginError) -> bool:
+    return error.reason.kind in (errors.Kind.OUTAGE, errors.Kind.MISCONFIGURED)
+
+
+def _log_failure(request: HttpRequest, error: LoginError) -> None:
+    reason = error.reason
+    logger.warning("renewal failed reason=%s user=%s detail=%s", reason.code, request.user.pk, error.detail or "-")

@@ -1,0 +1,237 @@
+"""The session of a login: the only owner of its keys, its times, its tokens and their cipher.
+
+A session has no key of this module if no OP began it (a test's `force_login`, a password): then nothing here
+limits, renews or ends it.
+"""
+
+import hashlib
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, TypeGuard
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.contrib import auth
+from django.contrib.sessions.backends.base import SessionBase
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from oidc.internal.conf import conf
+from oidc.internal.token_rules import LEEWAY, is_time
+from oidc.internal.verification import Login
+from oidc.models import LoginSession, SpentToken
+
+# Names that mozilla-django-oidc documents.
+EXPIRES_AT = "oidc_id_token_expiration"
+ACCESS_TOKEN = "oidc_access_token"
+ID_TOKEN = "oidc_id_token"
+# Names of this module.
+BEGAN_AT = "oidc_login_at"
+AUTH_TIME = "oidc_auth_time"
+ACR = "oidc_acr"
+NONCE = "oidc_nonce"
+CLOSED = "oidc_closed"
+# Those that hold a time, in seconds since the epoch.
+TIMES = (BEGAN_AT, EXPIRES_AT, AUTH_TIME)
+
+PAUSE = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)
+MAX_NAME_CHARACTERS = 255
+
+
+def begin(request: HttpRequest, user: Any, login: Login) -> None:
+    """Log `user` in with a new session key, and remember whose session at the OP it is."""
+    forget(request.session.session_key)
+    auth.login(request, user)
+    # Django keeps the key if the same user logs in again (session fixation).
+    request.session.cycle_key()
+    request.session[BEGAN_AT] = time.time()
+    _store(request.session, login)
+    sid = login.claims.get("sid")
+    LoginSession.objects.create(
+        session_key=str(request.session.session_key),
+        issuer=login.claims["iss"],
+        subject=login.claims["sub"],
+        sid=sid if is_name(sid) else "",
+        refresh_token=_kept(login),
+    )
+
+
+def extend(request: HttpRequest, login: Login) -> None:
+    """Let the session go on after a renewal: its key and its CSRF token stay, so that open forms still work."""
+    _store(request.session, login)
+    changes: dict[str, Any] = {"paused_until": timezone.now() + PAUSE}
+    if refresh_token := _kept(login):
+        changes["refresh_token"] = refresh_token
+    if is_name(sid := login.claims.get("sid")):
+        changes["sid"] = sid
+    _row(request.session).update(**changes)
+
+
+def close(session: SessionBase) -> None:
+    """Close a session whose person the OP does not vouch for any more: only its word opens it again."""
+    session[CLOSED] = True
+
+
+def began_at_op(session: SessionBase) -> bool:
+    """Tell whether a login at the OP began the session."""
+    return BEGAN_AT in session
+
+
+def is_over(session: SessionBase, now: float) -> bool:
+    """Tell whether the session is older than OIDC_SESSION_MAX_SECONDS (0: any age)."""
+    return bool(conf.OIDC_SESSION_MAX_SECONDS) and now - session[BEGAN_AT] > conf.OIDC_SESSION_MAX_SECONDS
+
+
+def is_due(session: SessionBase, now: float) -> bool:
+    """Tell whether the OP has to be asked again, OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS after it last was (0: never)."""
+    return CLOSED in session or (bool(conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS) and now >= _expiry(session))
+
+
+def is_in_grace(session: SessionBase, now: float) -> bool:
+    """Tell whether a session that is due may go on for a while: never after the OP has said no."""
+    return CLOSED not in session and now < _expiry(session) + conf.OIDC_RENEWAL_GRACE_SECONDS
+
+
+def is_fresh(session: Mapping[str, Any], max_age: float | None, acr_values: tuple[str, ...], now: float) -> bool:
+    """Tell whether the login is at most `max_age` seconds old and one of `acr_values`; what the OP did not say is not."""
+    if acr_values and session.get(ACR) not in acr_values:
+        return False
+    since: object = session.get(AUTH_TIME)
+    return max_age is None or (is_time(since) and bool(now - max_age - LEEWAY <= since <= now + LEEWAY))
+
+
+def id_token(session: SessionBase) -> str:
+    """Return the ID Token of the login, "" where it is not kept (OIDC_STORE_ID_TOKEN)."""
+    return str(session.get(ID_TOKEN, ""))
+
+
+def what_login_said(session: SessionBase, subject: str) -> dict[str, Any]:
+    """Return what a refreshed ID Token has to say again (Core 12.2)."""
+    return {"sub": subject, "auth_time": session.get(AUTH_TIME), "nonce": session.get(NONCE)}
+
+
+def is_paused(session: SessionBase) -> bool:
+    """Tell whether a request of this session is asking the OP now, or the OP could not say anything just now."""
+    return _row(session).filter(paused_until__gt=timezone.now()).exists()
+
+
+def pause(session: SessionBase) -> None:
+    """Ask the OP nothing for this session for half a minute, in any process."""
+    _row(session).update(paused_until=timezone.now() + PAUSE)
+
+
+def claim_refresh_token(session: SessionBase) -> tuple[str, str] | None:
+    """Return the subject and the refresh token of the session to the one request that may use it now, else None.
+
+    The others find the session paused. A token that no SECRET_KEY opens is dropped.
+    """
+    now = timezone.now()
+    with_token = _row(session).exclude(refresh_token="")
+    if not with_token.filter(Q(paused_until=None) | Q(paused_until__lte=now)).update(paused_until=now + LEASE):
+        return None
+    # Gone, if the OP or the person ends the session this very moment.
+    if (row := with_token.first()) is None:
+        return None
+    try:
+        return row.subject, decrypt(row.refresh_token)
+    except InvalidToken:
+        drop_refresh_token(session)
+        return None
+
+
+def drop_refresh_token(session: SessionBase) -> None:
+    """Forget a refresh token that is of no use any more."""
+    _row(session).update(refresh_token="", paused_until=None)
+
+
+def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
+    """End the sessions of a person, or only the one that the OP calls `sid`; return how many there were."""
+    if not subject and not sid:
+        return 0
+    found = LoginSession.objects.filter(issuer=issuer, **({"subject": subject} if subject else {}))
+    if sid:
+        # A session whose name the OP did not say at login may be the one that it means.
+        found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
+    keys = list(found.values_list("session_key", flat=True))
+    for key in keys:
+        _engine()(key).delete()
+    LoginSession.objects.filter(session_key__in=keys).delete()
+    return len(keys)
+
+
+def forget(session_key: str | None) -> None:
+    """Drop what is remembered of a session that ends here."""
+    if session_key:
+        LoginSession.objects.filter(session_key=session_key).delete()
+
+
+def follow_key(session: SessionBase, former_key: str | None) -> None:
+    """Go on knowing a session whose key was changed meanwhile, as Django does when a password is set."""
+    if former_key and session.session_key and session.session_key != former_key and began_at_op(session):
+        LoginSession.objects.filter(session_key=former_key).update(session_key=session.session_key)
+
+
+def forget_ended() -> int:
+    """Drop what is remembered of sessions that have ended, and logout tokens that have expired; return how many."""
+    rows = LoginSession.objects.values_list("pk", "session_key").iterator(chunk_size=1000)
+    ended = [pk for pk, key in rows if not _engine()().exists(key)]
+    for start in range(0, len(ended), 500):
+        LoginSession.objects.filter(pk__in=ended[start : start + 500]).delete()
+    spent, _ = SpentToken.objects.filter(expires__lt=timezone.now()).delete()
+    return len(ended) + spent
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Tell whether a claim can name a session or a token in the database: text, neither empty nor too long."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARACTERS and value.isprintable()
+
+
+def encrypt(token: str) -> str:
+    """Return a refresh token as it may be kept in the database."""
+    return _cipher(conf.SECRET_KEY, *conf.SECRET_KEY_FALLBACKS).encrypt(token.encode()).decode()
+
+
+def decrypt(text: str) -> str:
+    """Return what `encrypt` was given; raises `InvalidToken` if no key of the site fits."""
+    return _cipher(conf.SECRET_KEY, *conf.SECRET_KEY_FALLBACKS).decrypt(text.encode()).decode()
+
+
+def _store(session: SessionBase, login: Login) -> None:
+    session.pop(CLOSED, None)
+    session[EXPIRES_AT] = time.time() + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
+    # A refreshed ID Token may leave out what the first one said, and that stays true.
+    for key, claim in ((AUTH_TIME, "auth_time"), (ACR, "acr"), (NONCE, "nonce")):
+        if claim in login.claims:
+            session[key] = login.claims[claim]
+    if conf.OIDC_STORE_ACCESS_TOKEN:
+        session[ACCESS_TOKEN] = login.access_token
+    if conf.OIDC_STORE_ID_TOKEN and login.id_token:
+        session[ID_TOKEN] = login.id_token
+
+
+def _kept(login: Login) -> str:
+    return encrypt(login.refresh_token) if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token else ""
+
+
+def _expiry(session: SessionBase) -> float:
+    return float(session.get(EXPIRES_AT, session[BEGAN_AT]))
+
+
+def _row(session: SessionBase) -> Any:
+    return LoginSession.objects.filter(session_key=session.session_key)
+
+
+def _engine() -> type[SessionBase]:
+    engine: type[SessionBase] = import_module(conf.SESSION_ENGINE).SessionStore
+    return engine
+
+
+@lru_cache(maxsize=4)
+def _cipher(*keys: str) -> MultiFernet:
+    digests = (hashlib.sha256(b"oidc.refresh" + key.encode()).digest() for key in keys)
+    return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])

@@ -1,0 +1,123 @@
+"""From a token response to claims that can be believed: the rules for tokens, applied to this site and its OP."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oidc import errors
+from oidc.errors import LoginError
+from oidc.internal import discovery, keys, provider, token_rules
+from oidc.internal.authorization import Attempt
+from oidc.internal.conf import conf
+from oidc.internal.provider import Tokens
+from oidc.internal.token_rules import Expected, Rule, TokenError
+
+ID_TOKEN_REASONS = {
+    Rule.MALFORMED: errors.ID_TOKEN_MALFORMED,
+    Rule.ALGORITHM: errors.ID_TOKEN_ALGORITHM,
+    Rule.KEY: errors.ID_TOKEN_KEY,
+    Rule.SIGNATURE: errors.ID_TOKEN_SIGNATURE,
+    Rule.ISSUER: errors.ID_TOKEN_ISSUER,
+    Rule.AUDIENCE: errors.ID_TOKEN_AUDIENCE,
+    Rule.TIME: errors.ID_TOKEN_TIME,
+    Rule.SUBJECT: errors.ID_TOKEN_SUBJECT,
+    Rule.NONCE: errors.ID_TOKEN_NONCE,
+    Rule.ACCESS_TOKEN: errors.ID_TOKEN_ACCESS_TOKEN,
+    Rule.AUTHENTICATION_TIME: errors.AUTHENTICATION_TOO_OLD,
+    Rule.AUTHENTICATION_CONTEXT: errors.AUTHENTICATION_TOO_WEAK,
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    """What a login or a renewal has brought.
+
+    `claims` are verified: those of the ID Token, with userinfo merged in; `iss` and `sub` are always there.
+    Of the tokens those that did not come are "".
+    """
+
+    claims: Mapping[str, Any]
+    id_token: str = ""
+    access_token: str = ""
+    refresh_token: str = ""
+
+
+def verify(tokens: Tokens, attempt: Attempt) -> Login:
+    """Return the login that a token response means for `attempt` (Core 3.1.3.7, 5.3.2); raises `LoginError`."""
+    if tokens.id_token is None:
+        raise LoginError(errors.ID_TOKEN_MISSING, "the token response has no id_token")
+    try:
+        claims = read_token(tokens.id_token)
+        token_rules.check_id_token(claims, _expected(attempt.nonce, attempt.max_age, attempt.acr_values))
+        token_rules.check_access_token_hash(claims, tokens.access_token, conf.OIDC_RP_SIGN_ALGO)
+    except TokenError as error:
+        raise LoginError(ID_TOKEN_REASONS[error.rule], error.detail) from error
+    return _login(_with_userinfo(claims, tokens.access_token), tokens)
+
+
+def verify_refreshed(tokens: Tokens, first: Mapping[str, Any]) -> Login:
+    """Return the login that the response for a refresh token means (Core 12.2); raises `LoginError`.
+
+    `first` is what the login said: `sub`, `auth_time` and `nonce`. A response without an ID Token is judged by userinfo.
+    """
+    claims: Mapping[str, Any] = {"iss": conf.OIDC_OP_ISSUER, "sub": first["sub"]}
+    if tokens.id_token is not None:
+        try:
+            claims = read_token(tokens.id_token)
+            token_rules.check_refreshed_id_token(claims, first, _expected())
+            token_rules.check_access_token_hash(claims, tokens.access_token, conf.OIDC_RP_SIGN_ALGO)
+        except TokenError as error:
+            raise LoginError(ID_TOKEN_REASONS[error.rule], error.detail) from error
+    return _login(_with_userinfo(claims, tokens.access_token), tokens)
+
+
+def read_token(token: object) -> dict[str, Any]:
+    """Return the claims of a token that the OP has signed; raises `TokenError`, or the `LoginError` of its keys."""
+    return token_rules.read(token, conf.OIDC_RP_SIGN_ALGO, keys.verification_key)
+
+
+def _expected(nonce: str = "", max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> Expected:
+    return Expected(
+        issuer=conf.OIDC_OP_ISSUER,
+        client_id=conf.OIDC_RP_CLIENT_ID,
+        nonce=nonce,
+        now=time.time(),
+        trusted_audiences=conf.OIDC_TRUSTED_AUDIENCES,
+        max_age=max_age,
+        acr_values=acr_values,
+    )
+
+
+def _with_userinfo(claims: Mapping[str, Any], access_token: object) -> Mapping[str, Any]:
+    """Return the verified claims of an ID Token with those of userinfo merged in, where it is needed (Core 5.3.2)."""
+    complete = all(name in claims for name in conf.OIDC_NEEDED_CLAIMS)
+    if (conf.OIDC_USERINFO == "when-needed" and complete) or not discovery.endpoint("userinfo_endpoint"):
+        return claims
+    response = provider.userinfo(access_token)
+    details = _signed_userinfo(response.body) if response.content_type == "application/jwt" else response.json_object()
+    try:
+        token_rules.check_same_subject(details, claims)
+    except TokenError as error:
+        raise LoginError(errors.USERINFO_SUBJECT, error.detail, endpoint=response.endpoint) from error
+    return token_rules.merge_claims(claims, details)
+
+
+def _signed_userinfo(body: bytes) -> dict[str, Any]:
+    """Return the claims of a signed userinfo response (Core 5.3.2): issuer and audience are those of the ID Token."""
+    try:
+        claims = read_token(body.decode("ascii", "replace").strip())
+        token_rules.check_issuer(claims, conf.OIDC_OP_ISSUER)
+        token_rules.check_audience(claims, conf.OIDC_RP_CLIENT_ID, conf.OIDC_TRUSTED_AUDIENCES)
+    except TokenError as error:
+        raise LoginError(errors.USERINFO_INVALID, str(error)) from error
+    return claims
+
+
+def _login(claims: Mapping[str, Any], tokens: Tokens) -> Login:
+    return Login(
+        claims,
+        tokens.id_token if isinstance(tokens.id_token, str) else "",
+        tokens.access_token if isinstance(tokens.access_token, str) else "",
+        tokens.refresh_token,
+    )

@@ -16,6 +16,7 @@ demo: .venv/cookiecutter
 
 # Check everything; the end says what could not be tested on this machine.
 test: lint types test-relying-party
+	python -m tests.relying_party.rules --check
 	pytest
 
 # The site's source is imported as it stands, and rendered as it stands: no tool may leave a cache in it.

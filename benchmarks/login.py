@@ -20,25 +20,39 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import certifi
 
-from benchmarks.op import CLIENT_ID, CLIENT_SECRET, code_for
-from tests.rendering import REPOSITORY, run_cookiecutter
+from benchmarks.op import CLIENT
+from tests.rendering import REPOSITORY, SITE, run_cookiecutter
 from tests.sites import services
 from tests.sites.site import Site, free_port
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project that is served; `group` is the session of its gunicorn's processes."""
+    """A project that is served, its OP, and the session of its gunicorn's processes."""
 
     name: str
     port: int
+    op: "OP"
     group: int
+
+
+@dataclass(frozen=True)
+class OP:
+    """An OP in another process, and how to trust it."""
+
+    issuer: str
+    tls: ssl.SSLContext
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests and connections it had from its site so far."""
+        with urllib.request.urlopen(f"{self.issuer}/counts", timeout=30, context=self.tls) as response:
+            return json.load(response)
 
 
 @dataclass(frozen=True)
@@ -57,23 +71,24 @@ def main() -> None:
     options = arguments()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        issuer, counts = stack.enter_context(running_op(folder, options.delay / 1000))
+        ports = {"rendered site": free_port(), "stock": free_port()}
+        ops = stack.enter_context(running_ops(folder, options.delay / 1000, list(ports.values())))
         say("rendering and installing the site")
         run_cookiecutter(folder).check_returncode()
         site = Site(folder / "my_site", sys.executable)
         site.run("uv", "sync", "--quiet", "--no-dev")
         projects = [
-            stack.enter_context(running_project(name, site, folder, issuer, options.database))
-            for name in ("rendered site", "stock")
+            stack.enter_context(running_project(name, port, site, folder, op, options.database))
+            for (name, port), op in zip(ports.items(), ops, strict=True)
         ]
         for project in projects:
-            measure(project, options.browsers, 2, counts)
+            measure(project, options.browsers, 2)
         runs: dict[str, list[Run]] = {project.name: [] for project in projects}
         for number in range(options.runs):
             say(f"run {number + 1} of {options.runs}")
             # In turn, so that whatever else the machine does meets both.
             for project in projects:
-                runs[project.name].append(measure(project, options.browsers, options.seconds, counts))
+                runs[project.name].append(measure(project, options.browsers, options.seconds))
     print(f"{options.browsers} browsers, OP {options.delay} ms away, {options.database}, {os.cpu_count()} cores\n")
     print(table(runs))
 
@@ -89,27 +104,24 @@ def arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def running_op(folder: Path, delay: float) -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
-    """Run the OP in a process of its own; the value is its issuer, and a function that returns its counts."""
-    command = [sys.executable, "-m", "benchmarks.op", str(folder), str(delay)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+def running_ops(folder: Path, delay: float, ports: list[int]) -> Iterator[list[OP]]:
+    """Run an OP for the site at each of `ports`, all in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks.op", str(folder), *(f"http://127.0.0.1:{port}" for port in ports)]
+    path = os.pathsep.join([str(REPOSITORY), str(SITE)])
+    environment = os.environ | {"LATENCY": str(delay), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
-            issuer = process.stdout.readline().strip()
-            context = ssl.create_default_context(cafile=folder / "ca.pem")
-
-            def counts() -> dict[str, int]:
-                with urllib.request.urlopen(f"{issuer}/counts", timeout=30, context=context) as answer:
-                    return json.load(answer)
-
-            yield issuer, counts
+            issuers = [process.stdout.readline().strip() for _ in ports]
+            tls = ssl.create_default_context(cafile=folder / "ca.pem")
+            yield [OP(issuer, tls) for issuer in issuers]
         finally:
             process.terminate()
 
 
 @contextmanager
-def running_project(name: str, site: Site, folder: Path, issuer: str, database: str) -> Iterator[Project]:
+def running_project(name: str, port: int, site: Site, folder: Path, op: OP, database: str) -> Iterator[Project]:
     """Serve the rendered site, or the stock project, with the site's gunicorn settings and packages."""
-    is_stock, port = name == "stock", free_port()
+    is_stock = name == "stock"
     # Both read the list of public authorities as they would in production, and the OP's authority with it.
     bundle = folder / f"{name}.pem"
     bundle.write_text(Path(certifi.where()).read_text() + (folder / "ca.pem").read_text())
@@ -117,10 +129,9 @@ def running_project(name: str, site: Site, folder: Path, issuer: str, database: 
         "DEBUG": "false",
         "SITE_URL": f"http://127.0.0.1:{port}",
         "BIND": f"127.0.0.1:{port}",
-        "STATIC_ROOT": str(folder / "static"),
-        "OIDC_OP_ISSUER": issuer,
-        "OIDC_RP_CLIENT_ID": CLIENT_ID,
-        "OIDC_RP_CLIENT_SECRET": CLIENT_SECRET,
+        "OIDC_OP_ISSUER": op.issuer,
+        "OIDC_RP_CLIENT_ID": CLIENT[0],
+        "OIDC_RP_CLIENT_SECRET": CLIENT[1],
         "REQUESTS_CA_BUNDLE" if is_stock else "OIDC_OP_CA_BUNDLE": str(bundle),
     }
     if is_stock:
@@ -138,53 +149,59 @@ def running_project(name: str, site: Site, folder: Path, issuer: str, database: 
             site.run("uv", "run", "--no-dev", "manage.py", "collectstatic", "--no-input", **environment)
         command = ["uv", "run", "--no-dev", "gunicorn", "stock.wsgi" if is_stock else "config.wsgi"]
         server = stack.enter_context(site.running(*command, url=f"http://127.0.0.1:{port}", **environment))
-        yield Project(name, port, server.process.pid)
+        yield Project(name, port, op, server.process.pid)
         # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.
         server.end()
 
 
-def measure(project: Project, browsers: int, seconds: float, counts: Callable[[], dict[str, int]]) -> Run:
+def measure(project: Project, browsers: int, seconds: float) -> Run:
     """Let `browsers` people log in, and others after them, for `seconds`."""
-    asked, used, began = counts(), cpu_seconds(project.group), time.perf_counter()
+    asked, used, began = project.op.counts(), cpu_seconds(project.group), time.perf_counter()
 
     def log_in_again_and_again(_: int) -> tuple[int, int]:
         done = failed = 0
+        at_op = HTTPSConnection(urlsplit(project.op.issuer).netloc, timeout=60, context=project.op.tls)
         while time.perf_counter() - began < seconds:
-            if log_in(project.port):
+            if log_in(project.port, at_op):
                 done += 1
             else:
                 failed += 1
+        at_op.close()
         return done, failed
 
     with ThreadPoolExecutor(browsers) as threads:
         results = list(threads.map(log_in_again_and_again, range(browsers)))
     elapsed = time.perf_counter() - began
     cpu = cpu_seconds(project.group) - used
-    difference = {name: number - asked.get(name, 0) for name, number in counts().items()}
+    difference = {name: number - asked[name] for name, number in project.op.counts().items()}
     done, failed = (sum(column) for column in zip(*results, strict=True))
-    # Asking for the counts takes a connection too.
-    return Run(done, failed, elapsed, cpu, difference.get("requests", 0), difference["connections"] - 1)
+    return Run(done, failed, elapsed, cpu, difference["requests"], difference["connections"])
 
 
-def log_in(port: int) -> bool:
+def log_in(port: int, at_op: HTTPSConnection) -> bool:
     """Go through a login as a new person with a new browser; tell whether it succeeded."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection, sub = HTTPConnection("127.0.0.1", port, timeout=60), uuid.uuid4().hex
     try:
-        connection.request("GET", "/oidc/authenticate/")
-        answer = connection.getresponse()
-        answer.read()
-        sent = parse_qs(urlsplit(answer.headers["Location"]).query)
-        cookies = "; ".join(line.partition(";")[0] for line in answer.headers.get_all("Set-Cookie"))
-        code = code_for(uuid.uuid4().hex, sent["nonce"][0])
-        callback = "/oidc/callback/?" + urlencode({"code": code, "state": sent["state"][0]})
-        connection.request("GET", callback, headers={"Cookie": cookies})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status == 302 and answer.headers["Location"] == "/"
+        leaving = request(connection, "GET", "/oidc/authenticate/")
+        cookies = "; ".join(line.partition(";")[0] for line in leaving.headers.get_all("Set-Cookie"))
+        authorization = urlsplit(leaving.headers["Location"])
+        person = urlencode({"typed": json.dumps({"sub": sub, "email": f"{sub}@example.org", "email_verified": True})})
+        consent = request(at_op, "POST", f"{authorization.path}?{authorization.query}", person)
+        callback = urlsplit(consent.headers["Location"])
+        home = request(connection, "GET", f"{callback.path}?{callback.query}", headers={"Cookie": cookies})
+        return home.status == 302 and home.headers["Location"] == "/"
     except (OSError, HTTPException):
         return False
     finally:
         connection.close()
+
+
+def request(connection: HTTPConnection, *arguments: str, **options: dict[str, str]) -> HTTPResponse:
+    """Send a request and return its response, read."""
+    connection.request(*arguments, **options)
+    response = connection.getresponse()
+    response.read()
+    return response
 
 
 def cpu_seconds(group: int) -> float:

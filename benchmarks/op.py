@@ -1,112 +1,26 @@
-"""An OP for measurements: HTTPS with a certificate authority of its own, and no state, so that it costs little.
+"""The OP of the kit for measurements: HTTPS with an authority of its own, some milliseconds away.
 
-    python -m benchmarks.op FOLDER SECONDS
+    python -m benchmarks.op FOLDER SITE_URL [SITE_URL ...]
 
-It answers after SECONDS and prints its issuer when it is ready; FOLDER holds `ca.pem` then. A login needs no
-page: whoever knows `code_for` says yes for the person. /counts tells how much the OP was asked so far.
+It prints the issuer for each site when all are ready; FOLDER holds `ca.pem` then. LATENCY in the environment is the
+seconds that each response takes. /counts tells how much the OP was asked so far.
 """
 
-import json
+import os
 import ssl
 import sys
 import threading
-import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import Counter
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
 
-import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-CLIENT_ID, CLIENT_SECRET = "benchmark", "longer-than-thirty-two-bytes-and-no-secret"
+from oidc.testing.op import OP, Asked
 
-
-def code_for(subject: str, nonce: str) -> str:
-    """Return the authorization code that stands for the consent of `subject`."""
-    return urlsafe_b64encode(json.dumps([subject, nonce]).encode()).decode()
-
-
-class OP(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, folder: Path, delay: float) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.delay = delay
-        self.issuer = f"https://localhost:{self.server_port}"
-        self.counts: Counter[str] = Counter()
-        self.lock = threading.Lock()
-        self.key = rsa.generate_private_key(65537, 2048)
-        jwk = jwt.get_algorithm_by_name("RS256").to_jwk(self.key.public_key(), as_dict=True)
-        self.jwks = {"keys": [{**jwk, "kid": "key-1", "use": "sig", "alg": "RS256"}]}
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate(folder))
-        # The handshake belongs into the connection's thread.
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def count(self, what: str) -> None:
-        with self.lock:
-            self.counts[what] += 1
-
-    def answer(self, path: str, form: dict[str, str], bearer: str) -> dict[str, Any]:
-        match path:
-            case "/token":
-                subject, nonce = json.loads(urlsafe_b64decode(form["code"]))
-                now = int(time.time())
-                claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": nonce}
-                id_token = jwt.encode(claims | {"sub": subject}, self.key, "RS256", {"kid": "key-1"})
-                return {"access_token": subject, "token_type": "Bearer", "id_token": id_token}
-            case "/userinfo":
-                return {"sub": bearer, "email": f"{bearer}@example.org", "email_verified": True}
-            case "/jwks":
-                return self.jwks
-            case "/counts":
-                return dict(self.counts)
-        endpoints = {"authorization": "authorize", "token": "token", "userinfo": "userinfo"}
-        return {
-            "issuer": self.issuer,
-            "jwks_uri": f"{self.issuer}/jwks",
-            **{f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in endpoints.items()},
-        }
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def handle(self) -> None:
-        try:
-            self.request.do_handshake()
-            self.server.count("connections")
-            super().handle()
-        except OSError:
-            self.close_connection = True
-
-    def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        form = {name: values[0] for name, values in parse_qs(body).items()}
-        if self.path != "/counts":
-            self.server.count("requests")
-            time.sleep(self.server.delay)
-        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        answer = json.dumps(self.server.answer(self.path, form, bearer)).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    do_POST = do_GET  # noqa: N815 - http.server wants this name
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+CLIENT = ("benchmark", "longer-than-thirty-two-bytes-and-no-secret")
 
 
 def certificate(folder: Path) -> Path:
@@ -137,7 +51,29 @@ def certificate(folder: Path) -> Path:
     return file
 
 
+def start(folder: Path, site_url: str) -> OP:
+    """Start the OP of one site."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    op = OP(
+        host="localhost", client=CLIENT, site_url=site_url, tls=context, latency=float(os.environ.get("LATENCY", 0))
+    )
+
+    def counts(asked: Asked) -> dict[str, int]:
+        of_site = [request for request in op.requests if request.path not in ("/authorize", "/counts")]
+        return {"requests": len(of_site), "connections": len({request.connection for request in of_site})}
+
+    op.endpoints["/counts"] = counts
+    return op
+
+
+def main() -> None:
+    folder, *site_urls = sys.argv[1:]
+    certificate(Path(folder))
+    for op in [start(Path(folder), url) for url in site_urls]:
+        print(op.issuer, flush=True)
+    threading.Event().wait()
+
+
 if __name__ == "__main__":
-    op = OP(Path(sys.argv[1]), float(sys.argv[2]))
-    print(op.issuer, flush=True)
-    op.serve_forever()
+    main()

@@ -27,9 +27,11 @@ SITE_MODULES = {
     "whitenoise",
 }  # fmt: skip
 DISTRIBUTIONS = {
-    "asgiref", "certifi", "cffi", "charset_normalizer", "django_csp", "django_environ", "django_stubs", "idna",
-    "import_linter", "mypy_extensions", "packaging", "psycopg_binary", "psycopg_pool", "pyjwt", "pytest_django",
-    "sqlparse", "types_requests", "typing_extensions", "urllib3",
+    "asgiref", "ast_serialize", "async_timeout", "certifi", "cffi", "charset_normalizer", "click", "colorama",
+    "django_csp", "django_environ", "django_stubs", "idna", "import_linter", "iniconfig", "librt", "markdown_it_py",
+    "markupsafe", "mdurl", "mypy_extensions", "packaging", "pathspec", "pluggy", "psycopg_binary", "psycopg_pool",
+    "pycparser", "pygments", "pyjwt", "pytest_django", "rich", "sqlparse", "types_pyyaml", "types_requests",
+    "typing_extensions", "tzdata", "urllib3",
 }  # fmt: skip
 # Windows has no folders of these names.
 DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}

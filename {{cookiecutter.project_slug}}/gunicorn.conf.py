@@ -20,10 +20,7 @@ class AccessLogger(Logger):
 
 
 bind = os.environ.get("BIND") or "0.0.0.0:8000"
-concurrency = os.environ.get("WEB_CONCURRENCY") or "2"
-if not concurrency.isdecimal() or not int(concurrency):
-    sys.exit(f"WEB_CONCURRENCY is wrong: must be a whole number from 1 up, not {concurrency!r}.")
-workers = int(concurrency)
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # A login waits for the sign-in service; in the meantime the other threads serve pages.
 worker_class = "gthread"
 threads = 16

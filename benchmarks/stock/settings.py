@@ -32,6 +32,7 @@ AUTHENTICATION_BACKENDS = ["mozilla_django_oidc.auth.OIDCAuthenticationBackend"]
 OIDC_RP_CLIENT_ID = os.environ["OIDC_RP_CLIENT_ID"]
 OIDC_RP_CLIENT_SECRET = os.environ["OIDC_RP_CLIENT_SECRET"]
 OIDC_RP_SIGN_ALGO = "RS256"
+OIDC_USE_PKCE = True
 OIDC_OP_AUTHORIZATION_ENDPOINT = os.environ["OIDC_OP_ISSUER"] + "/authorize"
 OIDC_OP_TOKEN_ENDPOINT = os.environ["OIDC_OP_ISSUER"] + "/token"
 OIDC_OP_USER_ENDPOINT = os.environ["OIDC_OP_ISSUER"] + "/userinfo"

@@ -4,7 +4,8 @@ import ast
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,36 +31,43 @@ def lines(site: Path, git_repository: Callable[[Path], None]) -> dict[str, int]:
     return {name: len((site / name).read_text(encoding="utf-8").splitlines()) for name in tracked.splitlines()}
 
 
-def calls(file: Path) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-
-
 def variables_read(file: Path) -> set[str]:
-    """Return what a module reads from the environment: the first argument of a call, if it is a name in capitals."""
-    words = {call.args[0].value for call in calls(file) if call.args and isinstance(call.args[0], ast.Constant)}
-    return {word for word in words if isinstance(word, str) and VARIABLE.fullmatch(word)}
+    """Return the variables that a module reads: by `env`, by `os.environ`, or by a function of its own."""
+    calls = (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    reading = (call for call in calls if re.match(r"(env|os\.environ)\.|\w+$", ast.unparse(call.func)) and call.args)
+    words = {call.args[0].value for call in reading if isinstance(call.args[0], ast.Constant)}
+    return {word for word in words if isinstance(word, str) and VARIABLE.fullmatch(word)} - {"DJANGO_SETTINGS_MODULE"}
+
+
+def variables_explained(site: Path) -> set[str]:
+    return set(re.findall(r"^([A-Z][A-Z0-9_]+)=", (site / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def longest(lines: dict[str, int]) -> str:
+    """Return where lines are, for a message: the folders at the top and the longest files."""
+    folders = Counter()
+    for name, number in lines.items():
+        folders[name.partition("/")[0]] += number
+    return "\n".join(f"{number:6} {name}" for name, number in [*folders.most_common(), *Counter(lines).most_common(20)])
 
 
 def test_the_site_has_at_most_100_files_and_5500_lines(lines: dict[str, int]) -> None:
-    assert len(lines) <= 100
-    assert sum(lines.values()) <= 5_500
+    assert len(lines) <= 100, "\n".join(lines)
+    assert sum(lines.values()) <= 5_500, longest(lines)
 
 
 def test_the_team_owns_at_most_2500_lines(lines: dict[str, int]) -> None:
     own = {name: number for name, number in lines.items() if not name.startswith(("oidc/", *DEPLOYMENT))}
-    assert sum(own.values()) <= 2_500, own
+    assert sum(own.values()) <= 2_500, longest(own)
 
 
 def test_the_environment_has_at_most_32_variables(site: Path) -> None:
-    example = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (site / ".env.example").read_text(), re.MULTILINE))
-    elsewhere = set().union(*(variables_read(site / path) for path in ("gunicorn.conf.py", "config/settings.py")))
-    not_ours = {"DJANGO_SETTINGS_MODULE"}
-    assert len((example | elsewhere | {"ENV_FILE"}) - not_ours) <= 32
+    read = variables_read(site / "config" / "settings.py") | variables_read(site / "gunicorn.conf.py")
+    assert len(read | variables_explained(site)) <= 32
 
 
 def test_every_variable_of_the_settings_is_explained_and_no_other(site: Path) -> None:
-    example = set(re.findall(r"^([A-Z][A-Z0-9_]+)=", (site / ".env.example").read_text(), re.MULTILINE))
-    assert variables_read(site / "config" / "settings.py") - {"ENV_FILE"} == example
+    assert variables_read(site / "config" / "settings.py") - {"ENV_FILE"} == variables_explained(site)
 
 
 def test_at_most_60_lines_of_code_and_configuration_have_a_tag() -> None:
@@ -70,7 +78,7 @@ def test_at_most_60_lines_of_code_and_configuration_have_a_tag() -> None:
 
 def test_the_relying_party_has_no_tag() -> None:
     for path in (path for path in (SITE / "oidc").rglob("*") if path.is_file()):
-        assert b"cookiecutter" not in path.read_bytes(), path
+        assert not re.search(rb"\{[{%][^}]*cookiecutter", path.read_bytes()), path
 
 
 @pytest.mark.parametrize("django", ["5.2", "6.1"])

@@ -1,71 +1,43 @@
-"""The documents tell the truth: what they name in the site exists, and what they link to is there."""
+"""The documents tell the truth: what they name exists, what they link to is there, and numbers agree."""
 
 import ast
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.rendering import REPOSITORY, SITE
 
-DOCS = sorted((REPOSITORY / "docs").glob("*.md"))
-LINKING = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *DOCS]
-SECURITY = REPOSITORY / "docs" / "security.md"
-SESSIONS = REPOSITORY / "docs" / "sessions.md"
-POLICY = REPOSITORY / "docs" / "user-policy.md"
-POLICY_TESTS = "tests/test_users.py"
-# A rule that one of these tests describes stands in these documents.
-RULES = {
-    "test_tokens.py": [SECURITY],
-    "test_conformance.py": [SECURITY],
-    "test_attempts.py": [SECURITY],
-    "test_renewal.py": [SECURITY, SESSIONS],
-    "test_logout.py": [SECURITY, SESSIONS],
-    "test_fresh.py": [SECURITY, SESSIONS],
-}
+DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("[0-9]*.md"))
+DOCS = sorted((REPOSITORY / "docs").rglob("*.md"))
+LINKING = [*sorted(REPOSITORY.glob("*.md")), *DOCS, SITE / "oidc" / "README.md"]
 
 CODE_BLOCK = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
-# A test, or with an id in brackets one row of its table.
-TEST_NAME = re.compile(r"`([\w/.-]+\.py)::(\w+(?:\[[\w.-]+\])?)`")
-PLACES = re.compile(r"Enforced: (.+?)\.\s+Tests?:", re.DOTALL)
+# A test by its file, or its path, and its name.
+TEST_NAME = re.compile(r"`([\w/.-]+\.py)::(\w+)(?:\[[\w.-]+\])?`")
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 
 
-def names(file: Path) -> set[str]:
-    """Return what a Python file defines in its body, members of classes as Class.member."""
-    found = set()
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
-    return found
-
-
-def rows(file: Path) -> set[str]:
-    """Return the rows of the tables in a test file as test[id], for each `pytest.param(..., id="id")`."""
-    tests = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
-    return {
-        f"{test.name}[{ast.literal_eval(keyword.value)}]"
-        for test in tests
-        for decorator in test.decorator_list
-        for node in ast.walk(decorator)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.param"
-        for keyword in node.keywords
-        if keyword.arg == "id"
-    }
-
-
-def nameable(path: str) -> set[str]:
-    """Return what a document may name at a path in the site or, if there is no such file, in this repository."""
-    file = next((folder / path for folder in (SITE, REPOSITORY) if (folder / path).is_file()), None)
-    return names(file) | rows(file) if file else set()
+def name(document: Path) -> str:
+    return document.relative_to(REPOSITORY).as_posix()
 
 
 def prose(document: Path) -> str:
     """Return the text of a document without its code blocks."""
     return CODE_BLOCK.sub("", document.read_text(encoding="utf-8"))
+
+
+def functions_in(path: str) -> set[str]:
+    """Return the functions of the files that a document may mean with a path, or with the name of a file."""
+    folders = (REPOSITORY / "tests", SITE / "tests")
+    files = [
+        file for folder in folders for file in folder.rglob(Path(path).name) if file.as_posix().endswith(f"/{path}")
+    ]
+    modules = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    return {node.name for module in modules for node in module.body if isinstance(node, ast.FunctionDef)}
 
 
 def anchors(document: Path) -> set[str]:
@@ -78,43 +50,7 @@ def anchors(document: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("document", DOCS, ids=lambda document: document.name)
-def test_every_test_that_is_named_exists(document: Path) -> None:
-    named = set(TEST_NAME.findall(prose(document)))
-    assert {f"{path}::{test}" for path, test in named if test not in nameable(path)} == set()
-
-
-def test_every_place_where_a_rule_is_enforced_exists() -> None:
-    """A place is a file of the site, or `module.function` of its package oidc."""
-    text = prose(SECURITY)
-    rules = PLACES.findall(text)
-    assert len(rules) == text.count("Enforced:")
-    places = {f"{file.stem}.{name}" for file in (SITE / "oidc").glob("*.py") for name in names(file)}
-    named = {place for rule in rules for place in re.findall(r"`([^`]+)`", rule)}
-    assert {place for place in named - places if not (SITE / place).is_file()} == set()
-
-
-@pytest.mark.parametrize("file", RULES)
-def test_no_rule_is_forgotten(file: str) -> None:
-    path = f"oidc/tests/{file}"
-    tests = {name for name in names(SITE / path) if name.startswith("test_")}
-    text = "".join(map(prose, RULES[file]))
-    named = {test.partition("[")[0] for other, test in TEST_NAME.findall(text) if other == path}
-    assert tests
-    assert tests - named == set()
-
-
-def test_every_row_of_the_user_policy_is_a_row_of_its_table_and_stands_there_once() -> None:
-    tests = {name for name in names(SITE / POLICY_TESTS) if name.startswith("test_")}
-    tables = rows(SITE / POLICY_TESTS)
-    plain = tests - {row.partition("[")[0] for row in tables}
-    lines = [line for line in prose(POLICY).splitlines() if line.startswith("|")]
-    named = [test for path, test in TEST_NAME.findall("\n".join(lines)) if path == POLICY_TESTS]
-    assert tables
-    assert sorted(named) == sorted(tables | plain)
-
-
-@pytest.mark.parametrize("document", LINKING, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", LINKING, ids=name)
 def test_every_relative_link_leads_somewhere(document: Path) -> None:
     broken = []
     for link in LINK.findall(prose(document)):
@@ -125,3 +61,51 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
         if not target.exists() or not target.is_relative_to(REPOSITORY) or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("document", DOCS, ids=name)
+def test_every_test_that_is_named_exists(document: Path) -> None:
+    named = set(TEST_NAME.findall(prose(document)))
+    assert {f"{path}::{test}" for path, test in named if test not in functions_in(path)} == set()
+
+
+# The changelog names files that are gone.
+@pytest.mark.parametrize("document", [document for document in LINKING if document.name != "CHANGELOG.md"], ids=name)
+def test_every_file_of_the_template_that_is_named_exists(document: Path) -> None:
+    named = set(re.findall(r"`((?:tests|docs|hooks|oidc)/[\w/.-]+\.\w+)`", prose(document)))
+    assert {path for path in named if not any((folder / path).exists() for folder in (REPOSITORY, SITE))} == set()
+
+
+@pytest.mark.parametrize("record", DECISIONS, ids=name)
+def test_a_decision_is_short_and_complete(record: Path) -> None:
+    text = record.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 40
+    assert re.findall(r"^## (.+)", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    number = int(record.name.split("-")[0])
+    title = re.match(rf"# {number}\. (.+)", text)[1]
+    assert f"{number}. [{title}]({record.name})" in (record.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert f'__version__ = "{version}"' in (SITE / "oidc" / "__init__.py").read_text(encoding="utf-8")
+    assert (
+        re.search(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1] == version
+    )
+
+
+def test_the_readme_explains_every_question_and_every_choice() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    questions = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
+    named = [question for question in questions if not question.startswith("_") and "endpoint" not in question]
+    assert [question for question in named if f"`{question}`" not in readme] == []
+    assert [provider for provider in questions["oidc_provider"] if f"`{provider}`" not in readme] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_that_is_named_exists(document: str) -> None:
+    targets = set(re.findall(r"^([a-z -]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    targets = {target for line in targets for target in line.split()}
+    named = re.findall(r"\bmake ([a-z-]+)", (REPOSITORY / document).read_text(encoding="utf-8"))
+    assert set(named) - {"and", "git"} <= targets

@@ -24,7 +24,7 @@ from tests import pythons
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SOURCE = REPOSITORY / "{{cookiecutter.project_slug}}"
 TESTS = Path(__file__).resolve().parent
-COVERAGE = ["--cov", "--cov-report=term", f"--cov-config={REPOSITORY / 'pyproject.toml'}"]
+COVERAGE = ["--cov", "--cov-context=test", "--cov-report=term", f"--cov-config={REPOSITORY / 'pyproject.toml'}"]
 # Each Django with the oldest Python that it runs on.
 DJANGOS = {"5.2": (3, 11), "6.1": (3, 12)}
 
@@ -115,8 +115,9 @@ def run(command: list[str], site: Path) -> int:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     # The site has a package `tests` too, so the repository comes first, and no folder comes by itself.
     environment |= {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(site)]), "PYTHONSAFEPATH": "1"}
-    # Whatever lies in the site's source is rendered.
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_FILE": str(REPOSITORY / ".coverage")}
+    # Whatever lies in the site's source is rendered. `rules.py` reads what a run of the source itself has covered.
+    data = REPOSITORY / (".coverage" if site == SOURCE else ".coverage.site")
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_FILE": str(data)}
     return subprocess.run(command, cwd=TESTS, env=environment).returncode
 
 

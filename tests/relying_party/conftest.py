@@ -1,11 +1,17 @@
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from django.core.cache import cache
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from django.db import connection, connections
 from hypothesis import settings as hypothesis_settings
+
+from oidc.testing.op import private_key
 
 pytest_plugins = ["oidc.testing.fixtures"]
 
@@ -14,10 +20,24 @@ hypothesis_settings.register_profile("promises", max_examples=25, deadline=None,
 hypothesis_settings.load_profile("promises")
 
 
-@pytest.fixture(autouse=True)
-def empty_cache() -> None:
-    """What one test has made the site remember of an OP is gone in the next."""
-    cache.clear()
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that lets time pass, for the site and for the OP in the same process: `later(minutes=10)`."""
+
+    def pass_time(**units: float) -> None:
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + timedelta(**units).total_seconds())
+
+    return pass_time
+
+
+@pytest.fixture(scope="session")
+def certificate() -> x509.Certificate:
+    """A certificate for 127.0.0.1 that `private_key("P-256", 1)` has signed itself."""
+    key, name, now = private_key("P-256", 1), x509.Name([]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    return builder.add_extension(names, critical=True).sign(key, SHA256())
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Site:
     def run(self, *command: str, **changes: str) -> str:
         """Run a command in the site's folder and return its output; raises `AssertionError` with it on failure."""
         result = self.try_to_run(*command, **changes)
-        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-8000:]}\n{result.stderr[-8000:]}"
         return result.stdout
 
     @contextmanager

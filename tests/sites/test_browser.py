@@ -15,6 +15,7 @@ from tests.rendering import REPOSITORY
 from tests.sites.site import Running, Site, free_port, is_free
 
 DEV_COMMAND = "uv run manage.py dev"
+LOG_IN = re.compile("Log ?in")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def dev(request, installed) -> Iterator[Development]:
 
 def log_in(dev: Development, page, sub: str) -> None:
     page.goto(dev.url)
-    page.get_by_role("link", name="Login").click()
+    page.get_by_role("link", name=LOG_IN).click()
     page.wait_for_url(f"{dev.op_url}/**")
     page.locator(f"button[name=sub][value='{sub}']").click()
     page.wait_for_url(f"{dev.url}/**")
@@ -71,9 +72,9 @@ def test_a_person_logs_in_sees_the_profile_and_logs_out(dev: Development, page) 
     page.goto(dev.url)
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url(f"{dev.url}/**")
-    assert page.get_by_role("link", name="Login").is_visible()
+    assert page.get_by_role("link", name=LOG_IN).is_visible()
     # The sign-in service was told too: it asks again.
-    page.get_by_role("link", name="Login").click()
+    page.get_by_role("link", name=LOG_IN).click()
     assert page.locator("button[name=sub]").first.is_visible()
     assert errors == []
 
@@ -150,7 +151,7 @@ def test_ctrl_c_ends_site_and_op(dev: Development) -> None:
 def test_the_log_of_a_login_holds_no_code_and_no_secret(dev: Development) -> None:
     log = dev.server.log.read_text()
     assert "GET /oidc/callback/" in log
-    assert "code=" not in log
+    assert not re.search(r"code=(?!\[\.\.\.\])", log)
     secrets = [line.split("=")[1] for line in (dev.site.folder / ".env").read_text().splitlines() if "SECRET" in line]
     assert not any(secret and secret in log for secret in secrets)
 
@@ -162,7 +163,7 @@ def test_make_demo_renders_installs_and_starts_the_default_site_and_keeps_edits(
     urls = free_urls()
     command = ["make", "demo", f"PYTHON={demo.python}"]
     with demo.running(*command, url=urls["SITE_URL"], **urls):
-        assert "Login" in requests.get(urls["SITE_URL"], timeout=5).text
+        assert re.search(LOG_IN, requests.get(urls["SITE_URL"], timeout=5).text)
     page = next((clone / "demo" / "my_site" / "templates").glob("home.html"))
     page.write_text("Edited")
     with demo.running(*command, url=urls["SITE_URL"], **urls) as again:

@@ -18,9 +18,9 @@ def site(tmp_path_factory, installed, require) -> Iterator[tuple[str, Running]]:
     with npm_op(require, installed().python, url) as client:
         rendered = render(folder, oidc_provider="other", oidc_op_issuer=client["OIDC_OP_ISSUER"])
         env = rendered / ".env"
-        text = env.read_text().replace("SITE_URL=http://localhost:8000", f"SITE_URL={url}")
-        for name, value in client.items():
-            text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+        text = env.read_text()
+        for name, value in {**client, "SITE_URL": url}.items():
+            text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
         env.write_text(text)
         site = Site(rendered, installed().python)
         with site.running("uv", "run", "manage.py", "dev", url=url) as server:
@@ -37,7 +37,7 @@ def test_login_and_logout(site, page) -> None:
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("button", name="Yes, sign me out").click()
     page.wait_for_url(f"{url}/**")
-    assert page.get_by_role("link", name="Login").is_visible()
+    assert page.get_by_role("link", name="Log in").is_visible()
     page.goto(f"{url}/profile/")
     assert page.locator("input[name=login]").is_visible()
     assert "Traceback" not in server.log.read_text()
@@ -56,7 +56,7 @@ def test_a_logout_at_the_op_ends_the_session_here_over_the_back_channel(site, pa
     # The OP has sent the logout token before it answered, and the browser still has the site's cookie.
     assert "sessionid" in {cookie["name"] for cookie in page.context.cookies(url)}
     page.goto(url)
-    assert page.get_by_role("link", name="Login").is_visible()
+    assert page.get_by_role("link", name="Log in").is_visible()
     assert re.search(r"logout.* sessions=1 ", server.log.read_text())
 
 

@@ -19,7 +19,7 @@ FIELDS = {"email": "email", "given_name": "first_name", "family_name": "last_nam
 
 
 class OIDCBackend(OIDCAuthenticationBackend):
-    """The user policy of this site: {{ "a first login makes a user" if cookiecutter.create_users else "an administrator makes users before their first login" }}, unless OIDC_CREATE_USER says otherwise."""
+    """The user policy of this site: {{ "a first login makes a user" if cookiecutter.create_users else "an administrator makes users first" }}, unless OIDC_CREATE_USER says otherwise."""
 
     # The claim that becomes the username of a new user{{ "; None: a hash, which tells nothing about the person" if cookiecutter.username == "hash" }}.
     username_claim = {{ "None" if cookiecutter.username == "hash" else cookiecutter.username | quoted("python") }}
@@ -29,7 +29,7 @@ class OIDCBackend(OIDCAuthenticationBackend):
         return super().verify_claims(claims)
 
     def filter_users_by_claims(self, claims: Claims) -> Iterable[AbstractBaseUser]:
-        """Find the user: by issuer and subject, which never change hands{{ {"subject": "", "verified_email": "; at a first login, by the verified e-mail address", "email": "; at a first login, by the e-mail address"}[cookiecutter.user_matching] }}."""
+        """Find the user by issuer and subject, which never change hands{{ {"subject": "", "verified_email": "; the first time by verified e-mail address", "email": "; the first time by e-mail address"}[cookiecutter.user_matching] }}."""
         {% if cookiecutter.user_matching == "email" %}
         # WARNING: whoever can enter an address of their choice at the sign-in service takes over its account here.
         {% endif %}

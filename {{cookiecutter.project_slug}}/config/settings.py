@@ -27,10 +27,7 @@ SITE_NAME = {{ cookiecutter.project_name | quoted("python") }}
 DEBUG = env.flag("DEBUG", default=False)
 
 # SECURITY WARNING: keep the secret key used in production secret!
-SECRET_KEY = env.text(
-    "SECRET_KEY",
-    hint='Set it to the output of: python -c "import secrets; print(secrets.token_urlsafe(50))"',
-)
+SECRET_KEY = env.text("SECRET_KEY", hint='This prints one: python -c "import secrets; print(secrets.token_hex(32))"')
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 
 # The one public address of this site. The redirect URI of every login is built from it.
@@ -106,25 +103,19 @@ TEMPLATES = [
 # Database
 # https://docs.djangoproject.com/en/stable/ref/settings/#databases
 
-DATABASES = {
-    "default": env.database(
-        "DATABASE_URL",
-        default={"ENGINE": "django.db.backends.sqlite3", "NAME": str(BASE_DIR / "db.sqlite3")},
-    )
-}
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(BASE_DIR / "db.sqlite3")}
+DATABASES = {"default": env.database("DATABASE_URL", default=SQLITE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+options = DATABASES["default"].setdefault("OPTIONS", {})
 match DATABASES["default"]["ENGINE"]:
     case "django.db.backends.sqlite3":
         # Writers wait for one another instead of failing with "database is locked".
-        DATABASES["default"].setdefault("OPTIONS", {}).update(
-            transaction_mode="IMMEDIATE",
-            timeout=20,
-            init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        )
+        options.update(transaction_mode="IMMEDIATE", timeout=20)
+        options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
     case "django.db.backends.postgresql":
-        # A new connection costs more than most requests; each process keeps a few open.
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("pool", {"min_size": 1, "max_size": 8})
+        # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
+        options.setdefault("pool", {"min_size": 1, "max_size": 16})
 
 # Cache: keys and metadata of the sign-in service, and spent login attempts. In production all processes share one.
 # https://docs.djangoproject.com/en/stable/ref/settings/#caches
@@ -231,9 +222,6 @@ OIDC_RP_SIGN_ALGO = env.choice(
 )
 OIDC_RP_IDP_SIGN_KEY = env.key("OIDC_RP_IDP_SIGN_KEY")
 OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default="openid email profile")
-OIDC_CALLBACK_CLASS = "oidc.views.CallbackView"
-OIDC_AUTHENTICATE_CLASS = "oidc.views.AuthenticateView"
-OIDC_OP_LOGOUT_URL_METHOD = "oidc.logout.end_session_url"
 {% if cookiecutter.oidc_provider == "cognito" %}
 OIDC_LOGOUT_DIALECT = "cognito"
 {% endif %}

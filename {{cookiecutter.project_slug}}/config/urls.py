@@ -5,9 +5,9 @@ https://docs.djangoproject.com/en/stable/topics/http/urls/
 
 from django.contrib import admin
 from django.urls import include, path
-from mozilla_django_oidc.views import OIDCLogoutView
 
 from oidc.break_glass import break_glass
+from oidc.logout import LogoutView
 from oidc.views import admin_login
 
 urlpatterns = [
@@ -15,7 +15,7 @@ urlpatterns = [
     path("oidc/", include("oidc.urls")),
     # The admin's own pages to log in and out would leave out the sign-in service.
     path("admin/login/", admin_login),
-    path("admin/logout/", OIDCLogoutView.as_view()),
+    path("admin/logout/", LogoutView.as_view()),
     path("admin/password/", break_glass),
     path("admin/", admin.site.urls),
 ]

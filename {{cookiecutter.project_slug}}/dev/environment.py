@@ -12,8 +12,8 @@ def make_env(folder: Path) -> bool:
     values = {"SECRET_KEY": secrets.token_urlsafe(50), "DEBUG": "true"}
     if is_development_op(text.partition("\nOIDC_OP_ISSUER=")[2].partition("\n")[0]):
         values |= {"OIDC_RP_CLIENT_ID": "development", "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32)}
-        # The groups of users.json.
-        values |= {"OIDC_STAFF_GROUPS": "staff", "OIDC_SUPERUSER_GROUPS": "administrators"}
+        # The people of users.json can log in at once, and these are their groups.
+        values |= {"OIDC_CREATE_USER": "true", "OIDC_STAFF_GROUPS": "staff", "OIDC_SUPERUSER_GROUPS": "administrators"}
     for name, value in values.items():
         text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
     try:
@@ -26,6 +26,7 @@ def make_env(folder: Path) -> bool:
 
 
 def is_development_op(issuer: str) -> bool:
-    """Tell whether `manage.py dev` itself serves this issuer: plain http, on this machine, without a path."""
+    """Tell whether `manage.py dev` itself serves this issuer: plain http on a port of this machine, without a path."""
     parts = urlsplit(issuer)
-    return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1") and not parts.path.strip("/")
+    is_here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
+    return is_here and parts.port is not None and not parts.path

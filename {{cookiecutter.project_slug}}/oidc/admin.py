@@ -27,9 +27,18 @@ class IdentityInline(admin.TabularInline):  # type: ignore[type-arg]  # not gene
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
+class ReadOnly:
+    """Lets people with the right to view look, and nobody change anything."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+
 @admin.register(SignIn)
-class SignInAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The record of logins and refusals, for reading."""
+class SignInAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """The record of logins and refusals."""
 
     list_display = ("at", "user", "refused", "by_password")
     list_filter = ("refused", "by_password")
@@ -38,25 +47,16 @@ class SignInAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # Counting a long record costs more than showing a page of it.
     show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: SignIn | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: SignIn | None = None) -> bool:
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let a record go with its user, as Django asks here then too, but not by itself."""
+        here = request.resolver_match and request.resolver_match.url_name
+        is_by_itself = not here or here.startswith("oidc_signin")
+        return not is_by_itself and admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
-class SignInInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The latest logins and refusals of a user, the newest first."""
+class SignInInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """The logins and refusals of a user, the newest first."""
 
     model = SignIn
-    extra = 0
     fields = readonly_fields = ("at", "refused", "by_password")
     ordering = ("-at",)
-    max_num = 0
-    can_delete = False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.dispatch import receiver
+from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
 from oidc.errors import Reason
@@ -17,8 +17,21 @@ from oidc.models import SignIn
 from oidc.signals import identity_linked, login_refused, rights_changed, user_created, user_deactivated
 
 PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"  # noqa: S105 - the path of a class
+LINES = {
+    user_created: "user created user={user.pk}",
+    identity_linked: "identity linked user={user.pk} issuer={issuer}",
+    rights_changed: "rights changed user={user.pk} gained={gained} lost={lost}",
+    user_deactivated: "user deactivated user={user.pk} sessions={sessions}",
+}
 
 logger = logging.getLogger(__name__)
+
+
+@receiver(list(LINES))
+def log_event(signal: Signal, **details: Any) -> None:
+    """Write the line of a signal; lists are written with commas."""
+    words = {name: ",".join(value) or "-" for name, value in details.items() if isinstance(value, list)}
+    logger.info(LINES[signal].format(**details | words))
 
 
 @receiver(user_logged_in)
@@ -30,7 +43,8 @@ def record_login(user: Any, **kwargs: Any) -> None:
 @receiver(login_refused)
 def record_refusal(reason: Reason, user: Any = None, **kwargs: Any) -> None:
     """Record the refusal of somebody who is known; of others there may be any number, and the log has them."""
-    if user is not None:
+    # A user whom the refused login itself has made is gone with it.
+    if user is not None and type(user)._default_manager.filter(pk=user.pk).exists():
         SignIn.objects.create(user=user, refused=reason.code)
 
 
@@ -41,23 +55,3 @@ def log_logout(user: Any, request: HttpRequest | None, **kwargs: Any) -> None:
         session.forget(request.session.session_key)
     if user is not None:
         logger.info("logout user=%s", user.pk)
-
-
-@receiver(user_created)
-def log_creation(user: Any, **kwargs: Any) -> None:
-    logger.info("user created user=%s", user.pk)
-
-
-@receiver(identity_linked)
-def log_link(user: Any, issuer: str, **kwargs: Any) -> None:
-    logger.info("identity linked user=%s issuer=%s", user.pk, issuer)
-
-
-@receiver(user_deactivated)
-def log_deactivation(user: Any, sessions: int, **kwargs: Any) -> None:
-    logger.info("user deactivated user=%s sessions=%d", user.pk, sessions)
-
-
-@receiver(rights_changed)
-def log_rights(user: Any, gained: list[str], lost: list[str], **kwargs: Any) -> None:
-    logger.info("rights changed user=%s gained=%s lost=%s", user.pk, ",".join(gained) or "-", ",".join(lost) or "-")

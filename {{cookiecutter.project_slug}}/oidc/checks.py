@@ -16,8 +16,8 @@ from oidc.internal.conf import Conf, conf
 # Settings of mozilla-django-oidc that have no effect here, because this package always does what is safe.
 WITHOUT_EFFECT = {
     "OIDC_ALLOW_UNSECURED_JWT", "OIDC_MAX_STATES", "OIDC_NONCE_SIZE", "OIDC_PKCE_CODE_CHALLENGE_METHOD",
-    "OIDC_PKCE_CODE_VERIFIER_SIZE", "OIDC_STATE_SIZE", "OIDC_TOKEN_USE_BASIC_AUTH", "OIDC_USE_NONCE", "OIDC_USE_PKCE",
-    "OIDC_VERIFY_JWT", "OIDC_VERIFY_KID", "OIDC_VERIFY_SSL",
+    "OIDC_PKCE_CODE_VERIFIER_SIZE", "OIDC_REDIRECT_REQUIRE_HTTPS", "OIDC_STATE_SIZE", "OIDC_TOKEN_USE_BASIC_AUTH",
+    "OIDC_USE_NONCE", "OIDC_USE_PKCE", "OIDC_VERIFY_JWT", "OIDC_VERIFY_KID", "OIDC_VERIFY_SSL",
 }  # fmt: skip
 # Settings that a site's own policy usually reads.
 OF_SITES = {"OIDC_GROUPS_CLAIM", "OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}

@@ -18,7 +18,11 @@ class WithoutSecrets(logging.Filter):
     """Cuts codes, tokens and the client secret out of a record: of its message, its arguments and its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.clean(record.getMessage()), ()
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - what a log call got wrong must not become an error of whoever logs
+            message = f"{record.msg!r} {record.args!r}"
+        record.msg, record.args = self.clean(message), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

@@ -7,9 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from mozilla_django_oidc.middleware import SessionRefresh as LibrarySessionRefresh
 
 from oidc.errors import LoginError
-from oidc.internal import redirects, renewal
+from oidc.internal import redirects, renewal, session
 from oidc.internal.conf import conf
 from oidc.views import refuse
+
+# Beside those of the library: a login or a logout that a renewal stands in the way of would be lost.
+OWN_URLS = ("oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout", "oidc_logged_out")
 
 
 class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the library has no types
@@ -24,7 +27,7 @@ class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the librar
             raise MiddlewareNotUsed("sessions are neither renewed nor limited")
         # The library's __init__ insists on an endpoint from the settings; ours may come from discovery.
         super(LibrarySessionRefresh, self).__init__(get_response)
-        self.OIDC_EXEMPT_URLS = conf.OIDC_EXEMPT_URLS
+        self.OIDC_EXEMPT_URLS = [*conf.OIDC_EXEMPT_URLS, *OWN_URLS]
 
     def is_refreshable_url(self, request: HttpRequest) -> bool:
         """Tell whether sessions are looked at here; the library asks for GET and for its own backend, too."""
@@ -39,3 +42,8 @@ class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the librar
             return renewal.response_for(request)
         except LoginError as error:
             return refuse(request, error, redirects.this_page(request))
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Go on knowing a session whose key the view has changed, as Django does when a password is set."""
+        session.follow_key(request.session, request.COOKIES.get(conf.SESSION_COOKIE_NAME))
+        return response

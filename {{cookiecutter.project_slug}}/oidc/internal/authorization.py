@@ -137,8 +137,9 @@ def _asking(attempt: Attempt, further: Mapping[str, Any]) -> Attempt:
 
 def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> None:
     """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
-    pending = {name: _stamp(value) for name, value in request.COOKIES.items() if name.startswith(_prefix())}
-    for name in sorted(pending, key=pending.__getitem__, reverse=True)[MAX_PENDING - 1 :]:
+    pending = [name for name in request.COOKIES if name.startswith(_prefix())]
+    # A signed value has its time before the signature; what is forged deletes only attempts of its own browser.
+    for name in sorted(pending, key=lambda name: request.COOKIES[name].split(":")[-2:-1], reverse=True)[MAX_PENDING - 1 :]:
         _delete(response, name)
     response.set_cookie(
         _cookie_name(attempt.state),
@@ -154,15 +155,6 @@ def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) ->
 
 def _delete(response: HttpResponse, cookie: str) -> None:
     response.delete_cookie(cookie, path="/", samesite="None" if _crosses_sites() else "Lax")
-
-
-def _stamp(value: str) -> str:
-    """Return the time stamp inside a signed cookie, "" for one that is broken or too old."""
-    try:
-        signing.loads(value, salt=SALT, max_age=COOKIE_SECONDS)
-    except signing.BadSignature:
-        return ""
-    return value.rsplit(":", 2)[1]
 
 
 def _cookie_name(state: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -222,7 +222,7 @@ def _expiry(session: SessionBase) -> float:
     return float(session.get(EXPIRES_AT, session[BEGAN_AT]))
 
 
-def _row(session: SessionBase) -> Any:
+def _row(session: SessionBase) -> QuerySet[LoginSession]:
     return LoginSession.objects.filter(session_key=session.session_key)
 
 

@@ -5,7 +5,6 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.test import Client
@@ -15,63 +14,50 @@ from oidc.backends import OIDCAuthenticationBackend
 from oidc.internal import session
 from oidc.internal.verification import Login
 from oidc.models import Identity
-from oidc.signals import login_refused
 from oidc.testing.browser import Browser
-from oidc.testing.op import CLIENT, OP, Claims, Fault, dead
+from oidc.testing.op import CLIENT, OP, Claims
 
 
 @pytest.fixture
 def op(settings: Any) -> Iterator[OP]:
-    """An OP of this test alone, which the site is set up for. It behaves, until the test says otherwise:
+    """An OP for this test alone, at which the site is registered. It behaves until the test says otherwise:
 
-    op.claims["aud"] = "another"       # in the ID Token; op.userinfo, op.token_response, op.metadata likewise
-    op.faults["/token"] = dead         # or slow, drip, raw(b"..."), responds({"error": "..."}, status=400)
-    assert len(op.asked("/token")) == 1
+    op.claims["aud"] = "another"  # in the ID Token; likewise op.userinfo, op.token_response, op.metadata
+    op.faults["/token"] = dead  # from oidc.testing.op, as slow, drip, raw(b"..."), responds({...}, status=400)
     """
     cache.clear()
     with OP(site_url=settings.SITE_URL) as op:
-        settings.OIDC_OP_ISSUER = op.issuer
+        settings.OIDC_OP_ISSUER, settings.OIDC_RP_SIGN_ALGO = op.issuer, "RS256"
         settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET = CLIENT
-        settings.OIDC_RP_SIGN_ALGO = "RS256"
         for name in ("AUTHORIZATION", "TOKEN", "USER", "JWKS", "END_SESSION"):
             setattr(settings, f"OIDC_OP_{name}_ENDPOINT", "")
         yield op
 
 
 @pytest.fixture
-def refusals() -> Iterator[list[dict[str, Any]]]:
-    """What `login_refused` was sent with during the test: `refusals[-1]["reason"].code`."""
-    refusals: list[dict[str, Any]] = []
-
-    def note(sender: object, **details: Any) -> None:
-        refusals.append(details)
-
-    login_refused.connect(note)
-    yield refusals
-    login_refused.disconnect(note)
+def browser(op: OP, db: None) -> Browser:
+    """A person who is logged in nowhere yet: `browser.log_in()`, `browser.get("/profile/")`, `browser.log_out()`."""
+    return Browser(op)
 
 
 @pytest.fixture
-def browser(op: OP, db: None, refusals: list[dict[str, Any]]) -> Browser:
-    """A person in front of the site and the OP, logged in nowhere: `browser.log_in()`, `browser.get("/profile/")`."""
-    browser = Browser(op)
-    browser.refusals = refusals
-    return browser
+def refusals(browser: Browser) -> list[dict[str, Any]]:
+    """What the signal `login_refused` said during the test: `refusals[-1]["reason"].code`."""
+    return browser.refusals
 
 
 @pytest.fixture
-def log_in(op: OP, db: None, refusals: list[dict[str, Any]]) -> Callable[..., Browser]:
-    """A function that logs a person in by the whole code flow, and returns their browser:
+def log_in(op: OP, db: None) -> Callable[..., Browser]:
+    """A function that logs a person in by a real code flow, in a new browser, and returns the browser:
 
     assert log_in({"groups": ["staff"]}).user.is_staff
 
-    The claims are changes to those of `oidc.testing.op.PERSON`; give a `sub` for another person. A `next_url` may
-    follow. Where the site refuses, `browser.is_signed_in` is false and `refusals` has the reason.
+    The claims are changes to `oidc.testing.op.PERSON`; a second person needs another `sub`. The site may refuse the
+    login: see the browser's `is_signed_in` and `refusals`. Options are those of `Browser.log_in`.
     """
 
     def log_in(claims: Claims | None = None, **options: Any) -> Browser:
         browser = Browser(op)
-        browser.refusals = refusals
         browser.log_in(claims or {}, **options)
         return browser
 
@@ -79,24 +65,23 @@ def log_in(op: OP, db: None, refusals: list[dict[str, Any]]) -> Callable[..., Br
 
 
 @pytest.fixture
-def signed_in_client(op: OP, db: None) -> Callable[[Any], Client]:
-    """A function that returns a `django.test.Client` in which a user is signed in as by a login at the OP.
+def signed_in_client(op: OP, db: None, settings: Any) -> Callable[[Any], Client]:
+    """A function that returns Django's test client, signed in as `user` with a session as a login at the OP begins it.
 
-    It asks neither the OP nor the site's policy. The session has an age and is renewed and ended by the OP; for a
-    session that knows of no OP, `client.force_login(user)` is enough.
+    Neither the OP nor the user policy is asked. The session is renewed, limited and ended like any other login's;
+    where that does not matter, `client.force_login(user)` will do.
     """
 
     def sign_in(user: Any) -> Client:
-        backends = django_settings.AUTHENTICATION_BACKENDS
-        user.backend = next(b for b in backends if issubclass(import_string(b), OIDCAuthenticationBackend))
-        identity, _ = Identity.objects.get_or_create(
-            user=user, issuer=op.issuer, defaults={"subject": f"user-{user.pk}"}
-        )
-        request, client = HttpRequest(), Browser(op).client
-        request.session = import_module(django_settings.SESSION_ENGINE).SessionStore()
+        paths = settings.AUTHENTICATION_BACKENDS
+        user.backend = next(path for path in paths if issubclass(import_string(path), OIDCAuthenticationBackend))
+        subject = {"subject": f"user-{user.pk}"}
+        identity, _ = Identity.objects.get_or_create(user=user, issuer=op.issuer, defaults=subject)
+        request, client = HttpRequest(), Client(SERVER_NAME="localhost")
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
         session.begin(request, user, Login({"iss": op.issuer, "sub": identity.subject}))
         request.session.save()
-        client.cookies[django_settings.SESSION_COOKIE_NAME] = request.session.session_key
+        client.cookies[settings.SESSION_COOKIE_NAME] = str(request.session.session_key)
         return client
 
     return sign_in

@@ -7,6 +7,7 @@ pages and sessions of its own, so `prompt=none` and logout are real too. It need
 import hashlib
 import json
 import secrets
+import sys
 import threading
 import time
 from base64 import b64decode, urlsafe_b64encode
@@ -15,6 +16,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from email.message import Message
 from functools import cache
+from http.cookies import SimpleCookie
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from ssl import SSLContext
 from typing import Any
 from urllib.error import HTTPError
@@ -26,7 +30,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from oidc.testing import pages
 from oidc.testing.pages import Page
-from oidc.testing.server import Asked, Fault, Server, dead, drip, raw, responds, slow  # noqa: F401 - for tests
 
 ABSENT = object()
 CLIENT = ("site-under-test", "s3cret: 100% of it + é, longer than 32 bytes")
@@ -34,12 +37,8 @@ PERSON = {"sub": "person-1", "email": "person@example.org", "email_verified": Tr
 DISCOVERY = "/.well-known/openid-configuration"
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 CODE_SECONDS, TOKEN_SECONDS, REMEMBERED_SECONDS = 60, 300, 30 * 24 * 60 * 60
-CURVES: dict[str, Any] = {
-    "P-256": ec.SECP256R1,
-    "P-384": ec.SECP384R1,
-    "P-521": ec.SECP521R1,
-    "secp256k1": ec.SECP256K1,
-}
+CURVES: dict[str, Any] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
+CURVES["secp256k1"] = ec.SECP256K1
 KINDS = dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA")
 KINDS |= {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 
@@ -82,10 +81,21 @@ def digest(text: str, bits: int = 256, octets: int | None = None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that the OP received; `cookie` is that of the browser's session there."""
+
+    path: str
+    query: dict[str, str]
+    form: dict[str, str]
+    cookie: str
+    headers: Message
+    connection: tuple[str, int]
+
+
+@dataclass(slots=True)
 class Session:
     """Somebody who is logged in at the OP; `typed` are the claims of a person who is not one of its users."""
 
-    cookie: str
     sub: str
     typed: Claims | None
     auth_time: int
@@ -93,11 +103,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a code or a token stands for: a session at the OP, and the authorization request."""
+    """What a code or a token stands for: a session by its cookie, and the authorization request."""
 
-    session: Session
+    cookie: str
     request: dict[str, str]
-    made: float = field(default_factory=time.time)
+    made: float = field(default_factory=lambda: time.time())
 
 
 class OAuthError(Exception):
@@ -107,13 +117,13 @@ class OAuthError(Exception):
         self.status, self.parameters = status, {"error": code, "error_description": description}
 
 
-def check(is_kept: bool, code: str, rule: str) -> None:
+def check(is_kept: bool, code: str, rule: str, status: int = 400) -> None:
     """Raise `OAuthError` unless a rule is kept."""
     if not is_kept:
-        raise OAuthError(code, rule)
+        raise OAuthError(code, rule, status)
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class OP(AbstractContextManager["OP"]):
     """The OP. Tests change its attributes: what it says (`claims`, `metadata`, ...) and how (`faults`)."""
 
@@ -121,7 +131,7 @@ class OP(AbstractContextManager["OP"]):
     port: int = 0  # 0: a free one
     tls: SSLContext | None = None
     latency: float = 0.0  # seconds before each response
-    # Its one client (id, secret), the site, and the people who can log in: read for every request.
+    # Its one client (id, secret), where that is, and the people who can log in: called for every request.
     client: tuple[str, str] = CLIENT
     site_url: str = "http://localhost"
     users: Callable[[], list[Claims]] = lambda: [PERSON]
@@ -135,8 +145,8 @@ class OP(AbstractContextManager["OP"]):
     token_response: Claims = field(default_factory=dict)
     userinfo: Claims = field(default_factory=dict)
     userinfo_is_signed: bool = False
-    faults: dict[str, Fault] = field(default_factory=dict)
-    # What has happened: requests, sessions by cookie, codes and tokens that are good now, by kind and text.
+    faults: dict[str, "Fault"] = field(default_factory=dict)
+    # What it remembers: requests, sessions by cookie, codes and tokens by kind and text, closed accounts.
     requests: list[Asked] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
     grants: dict[tuple[str, str], Grant] = field(default_factory=dict)
@@ -152,16 +162,16 @@ class OP(AbstractContextManager["OP"]):
             "/end-session": self._end_session,
         }
         self.sign_with("RS256")
-        self.closed, self.server = threading.Event(), Server(self)
+        self.closed, self.server = threading.Event(), Server((self.host, self.port), Handler)
+        self.server.op = self
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
+    def close(self, *exception: object) -> None:
         self.closed.set()
         self.server.shutdown()
         self.server.server_close()
+
+    __exit__ = close
 
     @property
     def issuer(self) -> str:
@@ -174,11 +184,9 @@ class OP(AbstractContextManager["OP"]):
     def sign_with(self, algorithm: str, number: int = 1, **members: Any) -> None:
         """Publish one key with further JWK `members` and sign with it from now on."""
         self.algorithm, self.number, self.header = algorithm, number, {"kid": f"key-{number}"}
-        self.key: Any = self.client[1].encode()
-        self.jwks: list[Claims] = []
-        if algorithm != "HS256":
-            self.key = private_key(KINDS[algorithm], number)
-            self.jwks = [jwk(KINDS[algorithm], number, **{"kid": f"key-{number}", "use": "sig"} | members)]
+        kind, members = KINDS.get(algorithm), {"kid": f"key-{number}", "use": "sig"} | members
+        self.key: Any = private_key(kind, number) if kind else self.client[1].encode()
+        self.jwks = [jwk(kind, number, **members)] if kind else []
 
     def rotate_keys(self) -> None:
         """Sign with a new key from now on; those before stay published."""
@@ -197,9 +205,8 @@ class OP(AbstractContextManager["OP"]):
         request = dict(parse_qsl(urlsplit(authorization_url).query)) | {"response_mode": "query"}
         subs = [user["sub"] for user in self.users()]
         sub = sub or subs[0]
-        form, cookie = {"sub": sub}, ""
-        if sub not in subs:
-            form = {"typed": json.dumps(PERSON | {"sub": sub, "email": f"{sub}@example.org"})}
+        typed = {"typed": json.dumps(PERSON | {"sub": sub, "email": f"{sub}@example.org"})}
+        form, cookie = {"sub": sub} if sub in subs else typed, ""
         if request.get("prompt") == "none":
             form, cookie = {}, next((c for c, s in reversed(self.sessions.items()) if s.sub == sub), "")
         page = self._authorize(Asked("/authorize", request, form, cookie, Message(), ("", 0)))
@@ -224,23 +231,18 @@ class OP(AbstractContextManager["OP"]):
     def log_out_everywhere(self, sub: str) -> int:
         """End the sessions of a person here and, by a logout token, at the site; return the site's HTTP status."""
         self.end_sessions(sub)
-        return self._send(self.logout_token(sub=sub))
+        return self._tell_site(sub=sub)
 
-    def _send(self, logout_token: str) -> int:
-        url, form = f"{self.site_url}/oidc/backchannel-logout/", urlencode({"logout_token": logout_token})
+    def _tell_site(self, **claims: Any) -> int:
+        url, form = (
+            f"{self.site_url}/oidc/backchannel-logout/",
+            urlencode({"logout_token": self.logout_token(**claims)}),
+        )
         try:
             with build_opener(ProxyHandler({})).open(url, form.encode(), timeout=10) as response:
                 return int(response.status)
         except HTTPError as error:
             return error.code
-
-    def respond(self, asked: Asked) -> Response:
-        """Return the response of the endpoint that was asked."""
-        endpoint = self.endpoints.get(asked.path)
-        try:
-            return endpoint(asked) if endpoint else pages.page("Nothing here", status=404)
-        except OAuthError as error:
-            return error.status, error.parameters
 
     def _discovery(self, asked: Asked) -> Claims:
         paths = {"authorization": "authorize", "token": "token", "userinfo": "userinfo", "end_session": "end-session"}
@@ -259,28 +261,25 @@ class OP(AbstractContextManager["OP"]):
         """Core 3.1.2, with PKCE (RFC 7636), `iss` (RFC 9207) and form_post."""
         # The login page has four fields; whatever else is posted is the authorization request.
         request = asked.query | {k: v for k, v in asked.form.items() if k not in ("sub", "typed", "deny", "remember")}
-        redirect_uri, cookie = f"{self.site_url}/oidc/callback/", ""
+        redirect_uri, chosen = f"{self.site_url}/oidc/callback/", ""
         if (request.get("client_id"), request.get("redirect_uri")) != (self.client[0], redirect_uri):
             return pages.page(f"Expected client_id {self.client[0]} and redirect_uri {redirect_uri}", status=400)
         try:
             self._check_request(request)
-            cookie = self._log_in(asked.form)
-            session = self.sessions[cookie] if cookie else self._remembered(asked.cookie, request)
-            if session is None:
+            chosen = self._log_in(asked.form)
+            if not chosen and not self._will_do(asked.cookie, request):
                 check(request.get("prompt") != "none", "login_required", "nobody is logged in")
                 return pages.choose(self.users(), request, self.site_url)
-            result = {"code": self._issue("code", Grant(session, request))}
+            result = {"code": self._issue("code", Grant(chosen or asked.cookie, request))}
         except OAuthError as error:
             result = error.parameters
         except ValueError as error:
-            return pages.choose(self.users(), request, self.site_url, str(error))
+            return pages.choose(self.users(), request, self.site_url, str(error), asked.form.get("typed", ""))
         result |= {"state": request.get("state", ""), "iss": self.issuer}
-        is_form = request.get("response_mode") == "form_post"
-        page = pages.form_post(redirect_uri, result, self.site_url) if is_form else pages.redirect(redirect_uri, result)
-        attributes = f"Path=/; HttpOnly; SameSite=Lax{'; Secure' if self.tls else ''}"
-        attributes += f"; Max-Age={REMEMBERED_SECONDS}" if "remember" in asked.form else ""
-        cookies = {"Set-Cookie": f"op_session={cookie}; {attributes}"} if cookie else {}
-        return replace(page, headers={**page.headers, **cookies})
+        go_back = pages.form_post if request.get("response_mode") == "form_post" else pages.redirect
+        page, lifetime = go_back(redirect_uri, result), f"; Max-Age={REMEMBERED_SECONDS}" * ("remember" in asked.form)
+        cookie = f"op_session={chosen}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if self.tls else ''}{lifetime}"
+        return replace(page, headers={**page.headers, "Set-Cookie": cookie}) if chosen else page
 
     def _check_request(self, request: dict[str, str]) -> None:
         prompts, modes = request.get("prompt", "").split(), ("query", "form_post")
@@ -306,38 +305,34 @@ class OP(AbstractContextManager["OP"]):
         if not isinstance(sub, str) or not (typed or any(user["sub"] == sub for user in self.users())):
             raise ValueError("Choose somebody, or type a JSON object with a sub.")
         check(sub not in self.disabled, "access_denied", "the account is disabled")
-        cookie = secrets.token_urlsafe(32)
-        self.sessions[cookie] = Session(cookie, sub, typed, int(time.time()))
+        self.sessions[cookie := secrets.token_urlsafe(32)] = Session(sub, typed, int(time.time()))
         return cookie
 
-    def _remembered(self, cookie: str, request: dict[str, str]) -> Session | None:
-        """Return the session of a browser if it will do for `request`."""
-        session = self.sessions.get(cookie)
-        if session is None or self._person(session) is None or request.get("prompt") in ("login", "select_account"):
-            return None
-        age = time.time() - session.auth_time
-        return session if age <= int(request.get("max_age", age + 1)) else None
+    def _will_do(self, cookie: str, request: dict[str, str]) -> bool:
+        """Tell whether the session of a browser is good enough for `request`."""
+        if self._person(cookie) is None or {"login", "select_account"} & set(request.get("prompt", "").split()):
+            return False
+        return "max_age" not in request or time.time() - self.sessions[cookie].auth_time <= int(request["max_age"])
 
-    def _person(self, session: Session) -> Claims | None:
+    def _person(self, cookie: str) -> Claims | None:
         """Return the claims of the person of a session, None if it has ended or the account is closed."""
-        if session.cookie not in self.sessions or session.sub in self.disabled:
+        session = self.sessions.get(cookie)
+        if session is None or session.sub in self.disabled:
             return None
         return session.typed or next((user for user in self.users() if user["sub"] == session.sub), None)
 
     def _issue(self, kind: str, grant: Grant) -> str:
-        text = secrets.token_urlsafe(32)
-        self.grants[kind, text] = grant
+        self.grants[kind, text := secrets.token_urlsafe(32)] = grant
         return text
 
     def _token(self, asked: Asked) -> Claims:
         """Core 3.1.3 and 12, RFC 7636 4.6."""
-        if not self._client_is_known(asked):
-            raise OAuthError("invalid_client", "unknown client, wrong secret, or a method that is not supported", 401)
+        check(self._client_is_known(asked), "invalid_client", "wrong id, secret or method of authentication", 401)
         kind = {"authorization_code": "code"}.get(grant_type := asked.form.get("grant_type", ""), grant_type)
         check(kind in ("code", "refresh_token"), "unsupported_grant_type", "neither a code nor a refresh token")
         # Whatever happens next, it was good once.
         grant = self.grants.pop((kind, asked.form.get(kind, "")), None)
-        if grant is None or self._person(grant.session) is None:
+        if grant is None or self._person(grant.cookie) is None:
             raise OAuthError("invalid_grant", f"the {kind} is unknown or used, or the session has ended")
         if kind == "code":
             challenge, uri = digest(asked.form.get("code_verifier", "")), asked.form.get("redirect_uri")
@@ -358,27 +353,25 @@ class OP(AbstractContextManager["OP"]):
         return method in self.auth_methods and given == self.client
 
     def _tokens(self, grant: Grant) -> Claims:
-        session, request, now = grant.session, grant.request, int(time.time())
+        session, request, now = self.sessions[grant.cookie], grant.request, int(time.time())
         # A refreshed ID Token has no nonce (Core 12.2).
         kept = replace(grant, request={name: value for name, value in request.items() if name != "nonce"})
         access_token, refresh_token = self._issue("access_token", kept), self._issue("refresh_token", kept)
         bits = {"256": 256, "384": 384}.get(self.algorithm[-3:], 512)
         claims = {"iss": self.issuer, "sub": session.sub, "aud": self.client[0], "iat": now, "exp": now + TOKEN_SECONDS}
-        claims |= {"auth_time": session.auth_time, "sid": digest(session.cookie)}
+        claims |= {"auth_time": session.auth_time, "sid": digest(grant.cookie)}
         claims |= {"at_hash": digest(str(self.token_response.get("access_token", access_token)), bits, bits // 16)}
         claims |= {"nonce": request["nonce"]} if "nonce" in request else {}
         acr = [value for value in request.get("acr_values", "").split() if value in self.acr_values]
-        claims |= {"acr": acr[0]} if acr else {}
-        id_token = self.sign(changed(claims, self.claims))
+        id_token = self.sign(changed(claims | ({"acr": acr[0]} if acr else {}), self.claims))
         self.grants["id_token", id_token] = kept
         tokens = {"access_token": access_token, "refresh_token": refresh_token, "id_token": id_token}
         return changed({**tokens, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}, self.token_response)
 
     def _userinfo(self, asked: Asked) -> Response:
         """Core 5.3."""
-        bearer = asked.headers.get("Authorization", "").removeprefix("Bearer ")
-        grant = self.grants.get(("access_token", bearer))
-        claims = self._person(grant.session) if grant else None
+        grant = self.grants.get(("access_token", asked.headers.get("Authorization", "").removeprefix("Bearer ")))
+        claims = self._person(grant.cookie) if grant else None
         if claims is None:
             raise OAuthError("invalid_token", "unknown access token, or the session has ended", 401)
         if self.userinfo_is_signed:
@@ -386,19 +379,115 @@ class OP(AbstractContextManager["OP"]):
         return changed(claims, self.userinfo)
 
     def _end_session(self, asked: Asked) -> Page:
-        """RP-Initiated Logout 1.0, section 2; an `id_token_hint` that is not of this OP counts as none."""
+        """RP-Initiated Logout 1.0, section 2; an unknown `id_token_hint` counts as none."""
         request = asked.query | asked.form
-        hinted = self.grants.get(("id_token", request.get("id_token_hint", "")))
+        hint, target = request.get("id_token_hint", ""), request.get("post_logout_redirect_uri", "")
+        hinted = self.grants.get(("id_token", hint))
         is_client = request.get("client_id", hinted and self.client[0]) == self.client[0]
-        target = request.get("post_logout_redirect_uri", "")
         is_registered = target.startswith(f"{self.site_url}/") and target.isascii() and target.isprintable()
         if target and not (is_client and is_registered):
             return pages.page(f"Expected a post_logout_redirect_uri under {self.site_url}/", status=400)
         if not hinted and "confirm" not in asked.form:
             return pages.confirm(request, self.site_url)
-        session = self.sessions.pop(hinted.session.cookie if hinted else asked.cookie, None)
+        cookie = hinted.cookie if hinted else asked.cookie
+        session = self.sessions.pop(cookie, None)
         if session and self.backchannel:
             with suppress(OSError):  # the site may be down
-                self._send(self.logout_token(sub=session.sub, sid=digest(session.cookie)))
+                self._tell_site(sub=session.sub, sid=digest(cookie))
         state = {"state": request["state"]} if "state" in request else {}
         return pages.redirect(target, state) if target else pages.page("You are logged out")
+
+
+class Server(ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+    request_queue_size = 128
+    op: OP
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        if self.op.tls:
+            # The handshake comes with the first read, which is in the connection's own thread.
+            connection = self.op.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # The site may hang up: that is often what a test is about.
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def do_GET(self) -> None:
+        op, url, cookies = self.server.op, urlsplit(self.path), SimpleCookie(self.headers.get("Cookie", ""))
+        form = dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
+        cookie = cookies["op_session"].value if "op_session" in cookies else ""
+        asked = Asked(url.path, dict(parse_qsl(url.query)), form, cookie, self.headers, self.client_address)
+        op.requests.append(asked)
+        time.sleep(op.latency)
+        if fault := op.faults.get(url.path):
+            return fault(self)
+        try:
+            response = (
+                op.endpoints[url.path](asked) if url.path in op.endpoints else pages.page("Not found", status=404)
+            )
+        except OAuthError as error:
+            response = error.status, error.parameters
+        if isinstance(response, Page):
+            return self.reply(response.html.encode(), "text/html; charset=utf-8", response.status, **response.headers)
+        if isinstance(response, str):
+            return self.reply(response.encode(), "application/jwt")
+        status, document = response if isinstance(response, tuple) else (200, response)
+        self.reply(json.dumps(document).encode(), "application/json", status)
+
+    do_POST = do_GET  # noqa: N815 - http.server wants this name
+
+    def reply(self, body: bytes, content_type: str, status: int = 200, **headers: str) -> None:
+        """Send a response; an underscore in the name of a header becomes a hyphen."""
+        self.send_response(status)
+        for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing: tests read `OP.requests`."""
+
+
+Fault = Callable[[Handler], None]
+
+
+def responds(body: Any, content_type: str = "application/json", status: int = 200, **headers: str) -> Fault:
+    """Return a fault that responds with `body`: bytes as they are, anything else as JSON."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return lambda handler: handler.reply(data, content_type, status, **headers)
+
+
+def raw(data: bytes) -> Fault:
+    """Return a fault that writes bytes where an HTTP response should be, and hangs up."""
+
+    def write(handler: Handler) -> None:
+        handler.wfile.write(data)
+        handler.close_connection = True
+
+    return write
+
+
+def slow(handler: Handler) -> None:
+    """Take the request and never respond."""
+    handler.server.op.closed.wait(60)
+    handler.close_connection = True
+
+
+def drip(handler: Handler) -> None:
+    """Respond a byte at a time, each of them well within a time limit for reading."""
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while not handler.server.op.closed.wait(0.05):
+        handler.wfile.write(b" ")
+
+
+dead = raw(b"")

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         with ExitStack() as stack:
             # A real OpenID Provider on this machine is left alone.
             if is_development_op(issuer) and not _is_running(issuer):
-                stack.enter_context(_development_op(issuer))
+                stack.enter_context(development_op(issuer))
                 self.stdout.write(f"Sign-in service: {issuer}  (its users: dev/users.json)")
             else:
                 self.stdout.write(f"Sign-in service: {issuer}")
@@ -70,17 +70,20 @@ class Command(BaseCommand):
                 _end(server)
 
 
-def _development_op(issuer: str) -> OP:
-    parts = urlsplit(issuer)
-    _require_free("127.0.0.1", parts.port or 80, "OIDC_OP_ISSUER")
-    return OP(
-        host=str(parts.hostname),
-        port=parts.port or 80,
+def development_op(issuer: str) -> OP:
+    """Serve the issuer with the people of users.json, which may change meanwhile."""
+    host, port = str(urlsplit(issuer).hostname), urlsplit(issuer).port or 80
+    _require_free("127.0.0.1", port, "OIDC_OP_ISSUER")
+    op = OP(
+        host=host,
+        port=port,
         client=(settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET),
         site_url=settings.SITE_URL,
         users=lambda: json.loads(USERS_FILE.read_text(encoding="utf-8")),
         backchannel=True,
     )
+    op.sign_with(settings.OIDC_RP_SIGN_ALGO)
+    return op
 
 
 def _is_running(issuer: str) -> bool:

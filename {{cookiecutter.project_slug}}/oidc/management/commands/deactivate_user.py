@@ -21,7 +21,8 @@ class Command(BaseCommand):
         """Deactivate the one user whom `who` names; raises `CommandError` if it names none or several."""
         model = get_user_model()
         named = Q(email__iexact=who) | Q(identities__subject=who) | Q(**{model.USERNAME_FIELD: who})
-        users = list(model._default_manager.filter(named).distinct())
+        # Nothing, as from an empty shell variable, would name whoever has no address.
+        users = list(model._default_manager.filter(named).distinct()) if who else []
         if not users:
             raise CommandError(f"No user has the address, subject or username {who}.")
         if len(users) > 1:

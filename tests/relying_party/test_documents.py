@@ -1,0 +1,196 @@
+"""The OP's documents in the cache that all processes of the site share."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from oidc import errors
+from oidc.errors import LoginError
+from oidc.internal import discovery, documents, keys
+from oidc.internal.documents import Lifetime
+from oidc.testing.browser import Browser
+
+URL = "https://op.example.org/document"
+LIFETIME = Lifetime(fresh=100, kept=1000)
+
+
+class Source:
+    """Where a document comes from: each time another one, or a failure."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.fails_with: LoginError | None = None
+
+    def __call__(self, url: str) -> str:
+        self.asked.append(url)
+        if self.fails_with:
+            raise self.fails_with
+        return f"edition {len(self.asked)}"
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    cache.clear()
+    yield Source()
+    cache.clear()
+
+
+def read(source: Source, url: str = URL) -> Any:
+    return documents.document("kind", url, source, LIFETIME)
+
+
+def refetch(source: Source) -> Any:
+    return documents.refetched("kind", URL, source, LIFETIME)
+
+
+def test_a_fresh_document_is_not_fetched_again(source: Source) -> None:
+    assert [read(source), read(source)] == ["edition 1", "edition 1"]
+    assert source.asked == [URL]
+
+
+def test_documents_of_different_urls_do_not_mix(source: Source) -> None:
+    assert [read(source, "https://a.example/"), read(source, "https://b.example/")] == ["edition 1", "edition 2"]
+
+
+def test_documents_of_different_kinds_do_not_mix(source: Source) -> None:
+    assert documents.document("other", URL, source, LIFETIME) != read(source)
+
+
+def test_a_document_that_is_not_fresh_any_more_is_fetched_again(source: Source, later: Callable[..., None]) -> None:
+    read(source)
+    later(seconds=LIFETIME.fresh)
+    assert read(source) == "edition 2"
+
+
+def test_while_one_process_fetches_the_others_use_the_old_copy(source: Source, later: Callable[..., None]) -> None:
+    """Or every process would ask the OP at the same moment."""
+    read(source)
+    later(seconds=LIFETIME.fresh)
+    found_meanwhile = []
+    documents.document("kind", URL, lambda url: found_meanwhile.append(read(source)), LIFETIME)
+    assert found_meanwhile == ["edition 1"]
+
+
+def test_an_old_copy_serves_while_the_op_is_down(source: Source, later: Callable[..., None], caplog) -> None:
+    read(source)
+    later(seconds=LIFETIME.fresh)
+    source.fails_with = LoginError(errors.OP_UNREACHABLE, "refused")
+    assert [read(source), read(source)] == ["edition 1", "edition 1"]
+    assert len(source.asked) == 2
+    assert "an old copy of the OP's kind stays in use: op_unreachable: refused" in caplog.text
+
+
+def test_an_op_that_is_down_is_tried_again_after_half_a_minute(source: Source, later: Callable[..., None]) -> None:
+    read(source)
+    later(seconds=LIFETIME.fresh)
+    source.fails_with = LoginError(errors.OP_UNREACHABLE)
+    read(source)
+    source.fails_with = None
+    later(seconds=29)
+    assert read(source) == "edition 1"
+    later(seconds=2)
+    assert read(source) == "edition 3"
+
+
+def test_an_old_copy_is_dropped_at_the_end_of_its_lifetime(source: Source, later: Callable[..., None]) -> None:
+    read(source)
+    later(seconds=LIFETIME.kept + 1)
+    source.fails_with = LoginError(errors.OP_UNREACHABLE)
+    with pytest.raises(LoginError, match="op_unreachable"):
+        read(source)
+
+
+def test_a_failure_is_not_kept(source: Source) -> None:
+    source.fails_with = LoginError(errors.OP_UNREACHABLE)
+    with pytest.raises(LoginError):
+        read(source)
+    source.fails_with = None
+    assert read(source) == "edition 2"
+
+
+def test_a_document_is_refetched_at_most_every_half_minute(source: Source, later: Callable[..., None]) -> None:
+    read(source)
+    assert [refetch(source), refetch(source)] == ["edition 2", None]
+    assert read(source) == "edition 2"
+    later(seconds=31)
+    assert refetch(source) == "edition 3"
+
+
+def test_a_refetch_that_fails_leaves_the_old_copy(source: Source) -> None:
+    read(source)
+    source.fails_with = LoginError(errors.OP_UNREACHABLE)
+    with pytest.raises(LoginError):
+        refetch(source)
+    assert read(source) == "edition 1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_up"),
+    [(errors.OP_UNREACHABLE, False), (errors.OP_TIMEOUT, False), (errors.OP_RESPONSE, True), (errors.OP_BUSY, True)],
+    ids=lambda value: getattr(value, "code", None),
+)
+def test_an_op_is_down_only_if_nothing_came_from_it(source: Source, reason: errors.Reason, is_up: bool) -> None:
+    source.fails_with = LoginError(reason)
+    assert documents.probe(URL, lambda: source(URL)) is is_up
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_whether_the_op_is_up_is_asked_every_half_minute_at_most(
+    source: Source, later: Callable[..., None], is_up: bool
+) -> None:
+    source.fails_with = None if is_up else LoginError(errors.OP_TIMEOUT)
+    assert [documents.probe(URL, lambda: source(URL)) for _ in range(3)] == [is_up] * 3
+    assert len(source.asked) == 1
+    later(seconds=31)
+    documents.probe(URL, lambda: source(URL))
+    assert len(source.asked) == 2
+
+
+def test_an_op_that_is_up_again_is_seen_after_half_a_minute(source: Source, later: Callable[..., None]) -> None:
+    source.fails_with = LoginError(errors.OP_TIMEOUT)
+    documents.probe(URL, lambda: source(URL))
+    source.fails_with = None
+    later(seconds=31)
+    assert [documents.probe(URL, lambda: source(URL)) for _ in range(2)] == [True, True]
+
+
+def test_something_is_done_once_in_a_time(source: Source, later: Callable[..., None]) -> None:
+    assert [documents.once("this", 10), documents.once("this", 10), documents.once("that", 10)] == [True, False, True]
+    later(seconds=11)
+    assert documents.once("this", 10)
+
+
+@pytest.mark.parametrize("lifetime", [keys.KEY_SET_LIFETIME, discovery.METADATA_LIFETIME])
+def test_keys_and_metadata_are_fresh_for_an_hour_and_kept_for_a_week(lifetime: Lifetime) -> None:
+    assert lifetime == Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
+
+
+class BrokenCache:
+    """A cache server that is down."""
+
+    def __init__(self, *args: Any) -> None: ...
+
+    def get(self, *args: Any) -> None:
+        raise ConnectionError
+
+    add = set = get
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def broken_cache(settings) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.BrokenCache"}}
+
+
+def test_a_cache_that_fails_costs_speed_only(browser: Browser, broken_cache: None) -> None:
+    assert browser.outcome() == "signed_in"
+
+
+def test_without_a_cache_every_document_is_fetched(broken_cache: None, caplog) -> None:
+    source = Source()
+    assert [read(source), refetch(source)] == ["edition 1", "edition 2"]
+    assert documents.probe(URL, lambda: source(URL))
+    assert "cache failed: ConnectionError" in caplog.text

@@ -1,0 +1,128 @@
+"""The filter for log handlers: what opens something is cut out, whoever logs it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from io import StringIO
+
+import pytest
+
+from oidc.logs import WithoutSecrets
+from oidc.testing.browser import Browser
+from oidc.testing.op import CLIENT, OP, PERSON
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwZXJzb24tMSJ9.c2lnbmF0dXJl_-"
+Log = Callable[..., str]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """A function that logs like `logging.Logger.warning` and returns what a handler with the filter has written."""
+    logger, stream = logging.getLogger(__name__), StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(WithoutSecrets())
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+
+    def write(*args: object, **options: object) -> str:
+        logger.warning(*args, **options)
+        return stream.getvalue()
+
+    yield write
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("GET /oidc/callback/?code=SECRET&state=SECRET&iss=x", "GET /oidc/callback/?code=[...]&state=[...]&iss=x"),
+        ("POST /token code_verifier=SECRET&nonce=SECRET", "POST /token code_verifier=[...]&nonce=[...]"),
+        ("client_id=site&client_secret=SECRET%20%26", "client_id=site&client_secret=[...]"),
+        ("/end-session?id_token_hint=SECRET&state=SECRET", "/end-session?id_token_hint=[...]&state=[...]"),
+        ("{'access_token': 'SECRET', 'expires_in': 300}", "{'access_token': '[...]', 'expires_in': 300}"),
+        ('{"refresh_token": "SECRET","id_token":"SECRET"}', '{"refresh_token": "[...]","id_token":"[...]"}'),
+        ("logout_token = SECRET", "logout_token = [...]"),
+        ("Authorization: Bearer SECRET", "Authorization: Bearer [...]"),
+        ("{'Authorization': 'Basic U0VDUkVU='}", "{'Authorization': 'Basic [...]'}"),
+        ("CODE=SECRET", "CODE=[...]"),
+        (f"invalid token {JWT}, sorry", "invalid token [...], sorry"),
+        (f"invalid token {JWT.rpartition('.')[0]}.", "invalid token [...]"),
+    ],
+)
+def test_codes_and_tokens_are_cut_out(log: Log, text: str, cleaned: str) -> None:
+    assert log(text) == f"WARNING {cleaned}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "login refused reason=op_error reference=9EF2A228 issuer=https://op.example.org endpoint=- op_error=- detail=-",
+        "reason_code=x status_code=400 encode: utf-8",
+        "the state of the art needs no code",
+        "response_type is code, token_endpoint_auth_method is client_secret_basic",
+        "eyJ is how a JWT begins. Not this one.",
+        "100 %",
+    ],
+)
+def test_everything_else_stays(log: Log, text: str) -> None:
+    assert log(text) == f"WARNING {text}\n"
+
+
+def test_the_client_secret_is_cut_out_wherever_it_stands(log: Log, settings) -> None:
+    settings.OIDC_RP_CLIENT_SECRET = CLIENT[1]
+    assert log("authenticating with %s!", CLIENT[1]) == "WARNING authenticating with [...]!\n"
+
+
+@pytest.mark.parametrize("secret", ["", None])
+def test_without_a_client_secret_nothing_is_cut_for_it(log: Log, settings, secret: object) -> None:
+    settings.OIDC_RP_CLIENT_SECRET = secret
+    assert log("plain text") == "WARNING plain text\n"
+
+
+def test_arguments_of_a_message_are_cleaned(log: Log) -> None:
+    assert log("got %s for %r", JWT, {"code": "SECRET"}) == "WARNING got [...] for {'code': '[...]'}\n"
+
+
+def test_a_message_that_is_not_text_is_cleaned(log: Log) -> None:
+    assert log({"code": "SECRET"}) == "WARNING {'code': '[...]'}\n"
+
+
+def test_a_traceback_is_cleaned(log: Log) -> None:
+    token = "SECRET"
+    try:
+        try:
+            raise KeyError(f"access_token={token}")
+        except KeyError as error:
+            raise ValueError(f"cannot read {JWT}") from error
+    except ValueError:
+        written = log("failed", exc_info=True)
+    assert "ValueError: cannot read [...]" in written
+    assert "KeyError: 'access_token=[...]'" in written
+    assert "access_token=SECRET" not in written
+
+
+def test_a_traceback_that_another_handler_has_formatted_is_cleaned(log: Log) -> None:
+    record = logging.makeLogRecord({"msg": "failed", "exc_text": f"ValueError: {JWT}"})
+    assert WithoutSecrets().filter(record)
+    assert record.exc_text == "ValueError: [...]"
+
+
+@pytest.mark.parametrize("args", [("%s and %s", "code=SECRET"), ("%d", "code=SECRET"), ("%", "code=SECRET")])
+def test_a_mistake_in_a_log_call_is_not_an_error_of_the_page(log: Log, args: tuple[str, ...]) -> None:
+    """A handler reports such mistakes by itself; what a filter raises would reach whoever logs."""
+    written = log(*args)
+    assert args[0] in written
+    assert "SECRET" not in written
+
+
+def test_nothing_of_a_whole_login_is_left_in_the_log(browser: Browser, op: OP, log: Log, caplog) -> None:
+    """Whatever libraries log when they are told to log everything."""
+    caplog.handler.addFilter(WithoutSecrets())
+    with caplog.at_level(logging.DEBUG):
+        browser.log_in()
+        browser.log_out()
+    (exchange,) = op.asked("/token")
+    secrets = [*(text for _, text in op.grants), exchange.form["code"], exchange.form["code_verifier"], CLIENT[1]]
+    assert len(secrets) >= 5
+    assert not [secret for secret in secrets if secret in caplog.text]
+    assert PERSON["email"] not in caplog.text

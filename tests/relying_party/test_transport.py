@@ -1,0 +1,202 @@
+"""How the site talks HTTP to the OP: whatever happens there, in a bounded time and with a bounded number of threads."""
+
+import ssl
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from oidc.errors import LoginError
+from oidc.internal import transport
+from oidc.internal.transport import Response
+from oidc.testing.browser import Browser
+from oidc.testing.op import DISCOVERY, OP, dead, drip, private_key, raw, responds, slow
+
+PATHS = [DISCOVERY, "/token", "/jwks", "/userinfo"]
+HTML = responds(b"<!doctype html><title>Login</title>", "text/html")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param(dead, "op_unreachable", id="dead"),
+        pytest.param(slow, "op_timeout", id="slow"),
+        pytest.param(drip, "op_timeout", id="drip"),
+        pytest.param(raw(b"SSH-2.0-OpenSSH\r\n"), "op_unreachable", id="not-http"),
+        pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), "op_unreachable", id="cut-off"),
+        pytest.param(responds(b"\x1f\x8bnot gzip", Content_Encoding="gzip"), "op_unreachable", id="not-gzip"),
+        pytest.param(responds({"padding": "x" * transport.MAX_BYTES}), "op_response", id="huge"),
+        pytest.param(responds(b"{}", status=302, Location="/elsewhere"), "op_response", id="redirect"),
+        pytest.param(responds(b"{}", status=307, Location="/elsewhere"), "op_response", id="redirect-with-body"),
+        pytest.param(HTML, "op_response", id="html"),
+        pytest.param(responds(b"", "text/plain"), "op_response", id="empty"),
+        pytest.param(responds([]), "op_response", id="list"),
+        pytest.param(responds(b'{"a": NaN}'), "op_response", id="not-quite-json"),
+        pytest.param(responds(b"[" * 100_000), "op_response", id="deep"),
+        pytest.param(responds({}, status=500), "op_response", id="error-500"),
+    ],
+)
+def test_an_op_that_fails_is_told_from_an_op_that_refuses(
+    browser: Browser, op: OP, settings, path: str, fault: Callable, reason: str
+) -> None:
+    settings.OIDC_TIMEOUT = 0.3 if fault in (slow, drip) else 5
+    op.faults[path] = fault
+    started = time.monotonic()
+    assert browser.outcome() == reason
+    assert time.monotonic() - started < 5
+    assert not op.asked("/elsewhere")
+
+
+def test_headers_that_never_end_do_not_hold_the_person_up(op: OP, settings) -> None:
+    """Each line of them comes well within a time limit for reading."""
+
+    def drip_headers(handler: Any) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not op.closed.wait(0.05):
+            handler.wfile.write(b"X-More: to come\r\n")
+
+    settings.OIDC_TIMEOUT, op.faults["/jwks"] = 0.3, drip_headers
+    started = time.monotonic()
+    with pytest.raises(LoginError, match=r"op_timeout: no response in 0\.3 s"):
+        transport.get_json(f"{op.issuer}/jwks")
+    assert time.monotonic() - started < 2
+
+
+def test_an_error_names_the_endpoint_that_was_asked(op: OP) -> None:
+    op.faults["/jwks"] = HTML
+    with pytest.raises(LoginError, match=r"HTTP 200, not JSON \(text/html\)") as caught:
+        transport.get_json(f"{op.issuer}/jwks")
+    assert caught.value.endpoint == f"{op.issuer}/jwks"
+
+
+def test_a_port_that_nobody_listens_on_is_unreachable(browser: Browser, op: OP) -> None:
+    op.close()
+    assert browser.outcome() == "op_unreachable"
+
+
+def test_a_host_that_does_not_exist_is_unreachable(browser: Browser, settings) -> None:
+    settings.OIDC_OP_ISSUER = "https://op.invalid"
+    assert browser.outcome() == "op_unreachable"
+
+
+@pytest.mark.parametrize("url", ["https://", "http://[", "gopher://op.example.org/", "http://\ud800/"])
+def test_an_address_that_cannot_be_one_is_unreachable(url: str) -> None:
+    with pytest.raises(LoginError, match="op_unreachable"):
+        transport.request("GET", url)
+
+
+def test_nothing_is_tried_again_by_itself(browser: Browser, op: OP) -> None:
+    """A code is good once: a second attempt would only hide what happened to the first."""
+    op.faults["/token"] = dead
+    assert browser.outcome() == "op_unreachable"
+    assert len(op.asked("/token")) == 1
+
+
+def test_connections_are_kept(browser: Browser, op: OP) -> None:
+    for _ in range(3):
+        browser.outcome()
+    assert len({asked.connection for asked in op.requests}) == 1
+
+
+def test_cookies_of_the_op_are_not_kept_for_the_next_person(browser: Browser, op: OP) -> None:
+    document = op.endpoints[DISCOVERY](None)
+    op.faults[DISCOVERY] = responds(document, Set_Cookie="session=1; Path=/")
+    assert browser.outcome() == "signed_in"
+    assert not op.asked("/token")[0].headers["Cookie"]
+
+
+def test_a_proxy_is_used_where_one_is_set(browser: Browser, op: OP, settings) -> None:
+    settings.OIDC_PROXY = {"http": op.issuer}
+    settings.OIDC_OP_ISSUER = op.metadata["issuer"] = "http://127.0.0.1:9"
+    assert browser.leave().status_code == 302
+
+
+def test_proxies_and_passwords_of_the_machine_are_not_used(browser: Browser, monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert browser.outcome() == "signed_in"
+
+
+@pytest.fixture
+def behind_tls(op: OP, settings, certificate: x509.Certificate, tmp_path: Path) -> Path:
+    """Put the OP behind TLS; the value is the file with its certificate."""
+    pem, key = tmp_path / "op.pem", private_key("P-256", 1)
+    pem.write_bytes(
+        certificate.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    op.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    op.tls.load_cert_chain(pem)
+    settings.OIDC_OP_ISSUER = op.issuer
+    return pem
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(browser: Browser, behind_tls: Path) -> None:
+    assert browser.outcome() == "op_unreachable"
+
+
+def test_the_log_says_why_a_certificate_is_refused(browser: Browser, behind_tls: Path, caplog) -> None:
+    browser.outcome()
+    assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
+
+
+def test_a_certificate_of_the_configured_authority_is_trusted(browser: Browser, behind_tls: Path, settings) -> None:
+    settings.OIDC_OP_CA_BUNDLE = str(behind_tls)
+    assert browser.outcome() == "signed_in"
+
+
+def test_a_certificate_for_another_host_is_refused(browser: Browser, op: OP, behind_tls: Path, settings) -> None:
+    settings.OIDC_OP_CA_BUNDLE = str(behind_tls)
+    settings.OIDC_OP_ISSUER = op.issuer.replace("127.0.0.1", "localhost")
+    assert browser.outcome() == "op_unreachable"
+
+
+def test_a_ca_bundle_that_is_gone_is_an_outage_and_not_a_crash(browser: Browser, behind_tls: Path, settings) -> None:
+    settings.OIDC_OP_CA_BUNDLE = str(behind_tls.with_name("gone.pem"))
+    assert browser.outcome() == "op_unreachable"
+
+
+@pytest.mark.parametrize("fault", [slow, drip])
+def test_a_hanging_op_takes_a_bounded_number_of_threads_and_gives_them_back(op: OP, settings, fault: Callable) -> None:
+    settings.OIDC_TIMEOUT, settings.OIDC_OP_MAX_WAITING = 0.5, 1
+    op.faults["/jwks"] = fault
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(transport.get_json, f"{op.issuer}/jwks")
+        while not (op.asked("/jwks") or waiting.done()):
+            time.sleep(0.01)
+        with pytest.raises(LoginError, match="op_busy: 1 requests are waiting"):
+            transport.get_json(op.issuer + DISCOVERY)
+        with pytest.raises(LoginError, match="op_timeout"):
+            waiting.result()
+    time.sleep(0.1)
+    assert transport.get_json(op.issuer + DISCOVERY)["issuer"] == op.issuer
+
+
+def test_a_burst_of_requests_passes_through_few_threads(op: OP, settings) -> None:
+    settings.OIDC_OP_MAX_WAITING, op.latency = 2, 0.02
+    with ThreadPoolExecutor(8) as threads:
+        documents = list(threads.map(lambda _: transport.get_json(op.issuer + DISCOVERY), range(8)))
+    assert [document["issuer"] for document in documents] == [op.issuer] * 8
+    assert len({asked.connection for asked in op.requests}) <= 2
+
+
+def test_a_media_type_is_read_without_its_parameters(op: OP) -> None:
+    op.faults["/jwks"] = responds({}, "Application/JWT; charset=utf-8")
+    assert transport.request("GET", f"{op.issuer}/jwks").content_type == "application/jwt"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'"text"', b"7", b'{"a": Infinity}', b"\xff", b"{", pytest.param(b"[" * 99_999, id="deep")],
+)
+def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(LoginError, match="op_response: HTTP 200"):
+        Response("https://op.example.org/", 200, "application/json", body).json_object()

@@ -1,0 +1,358 @@
+"""The two legs of a login: whatever the OP sends back, the person gets a page, the log one line, the site a signal."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from oidc import errors
+from oidc.errors import LoginError, Reason
+from oidc.signals import login_refused
+from oidc.testing.browser import Browser
+from oidc.testing.op import ABSENT, CLIENT, OP, changed, dead, responds
+
+SUSPENDED = Reason("suspended", 451, "Your account is suspended.", "Ask in room 7.")
+
+
+# The order of the callback
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": ABSENT}, "attempt_unknown"),
+        ({"state": ""}, "attempt_unknown"),
+        ({"state": "x" * 5000}, "callback_malformed"),
+        ({"state": ["a", "b"]}, "callback_malformed"),
+        ({"state": "\0"}, "attempt_unknown"),
+        ({"state": "forged", "iss": "https://evil.example"}, "attempt_unknown"),
+        ({"iss": ABSENT}, "callback_issuer"),
+        ({"iss": "https://evil.example"}, "callback_issuer"),
+        ({"iss": "https://evil.example", "error": "access_denied"}, "callback_issuer"),
+        ({"iss": ["a", "b"]}, "callback_malformed"),
+        ({"error": "access_denied"}, "access_denied"),
+        ({"error": "invalid_scope", "error_description": "<b>x</b>"}, "op_error"),
+        ({"error": "temporarily_unavailable"}, "op_unavailable"),
+        ({"error": "server_error"}, "op_unavailable"),
+        ({"error": "login_required"}, "op_error"),
+        ({"error": ["a", "b"]}, "callback_malformed"),
+        ({"code": ABSENT}, "callback_malformed"),
+        ({"code": ""}, "callback_malformed"),
+        ({"code": ["a", "b"]}, "callback_malformed"),
+        ({"code": "unknown"}, "code_refused"),
+    ],
+)
+def test_a_response_is_checked_state_then_issuer_then_error_then_code(
+    browser: Browser, op: OP, changes: dict[str, Any], reason: str
+) -> None:
+    callback = changed(op.grant(browser.leave()["Location"]), changes)
+    response = browser.get("/oidc/callback/", data=callback)
+    assert [refusal["reason"].code for refusal in browser.refusals] == [reason]
+    assert response.status_code == browser.refusals[0]["reason"].status
+    assert bool(op.asked("/token")) == (reason == "code_refused")
+    assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize("iss", [ABSENT, "ours"])
+def test_iss_may_be_missing_where_the_op_does_not_announce_it(browser: Browser, op: OP, iss: object) -> None:
+    """RFC 9207 2.4."""
+    op.metadata["authorization_response_iss_parameter_supported"] = ABSENT
+    callback = op.grant(browser.leave()["Location"])
+    browser.come_back(changed(callback, {"iss": op.issuer if iss == "ours" else ABSENT}))
+    assert browser.is_signed_in
+
+
+def test_a_login_goes_on_to_the_page_that_needed_it(browser: Browser, op: OP) -> None:
+    login = browser.get("/page/?tab=1")["Location"]
+    leaving = browser.get(login)
+    assert browser.come_back(op.grant(leaving["Location"]))["Location"] == "/page/?tab=1"
+    assert browser.get("/page/?tab=1").status_code == 200
+
+
+def test_a_forged_error_changes_nothing(browser: Browser, op: OP) -> None:
+    callback = op.grant(browser.leave("/?page")["Location"])
+    assert browser.come_back({"error": "access_denied", "state": "forged"}).status_code == 400
+    assert browser.come_back(callback)["Location"] == "/?page"
+    assert browser.come_back({"error": "access_denied"}).status_code == 302
+    assert browser.is_signed_in
+
+
+def test_a_replayed_callback_of_somebody_who_is_signed_in_goes_on_to_the_site(browser: Browser, op: OP) -> None:
+    callback = op.grant(browser.leave()["Location"])
+    browser.come_back(callback)
+    assert browser.come_back(callback)["Location"] == "/"
+    assert len(op.asked("/token")) == 1
+
+
+def test_nothing_is_tried_again_by_itself(browser: Browser, op: OP) -> None:
+    op.faults["/token"] = dead
+    browser.log_in()
+    assert len(op.asked("/token")) == 1
+
+
+@pytest.mark.parametrize("method", ["post", "put", "head", "options"])
+def test_the_callback_takes_no_other_method(browser: Browser, op: OP, method: str) -> None:
+    """A link scanner's HEAD must not spend the code; POST is for form_post."""
+    callback = op.grant(browser.leave()["Location"])
+    assert getattr(browser.client, method)("/oidc/callback/", query_params=callback).status_code == 405
+    browser.come_back(callback)
+    assert browser.is_signed_in
+
+
+def test_a_response_may_be_a_form_where_the_site_asks_for_one(browser: Browser, settings: Any) -> None:
+    """OAuth 2.0 Form Post Response Mode, section 2."""
+    settings.OIDC_RESPONSE_MODE = "form_post"
+    assert browser.log_in(next_url="/?page")["Location"] == "/?page"
+    assert browser.is_signed_in
+
+
+def test_the_session_key_changes_at_every_login(browser: Browser) -> None:
+    seen = {browser.client.session.session_key}
+    for _ in range(3):
+        browser.log_in()
+        seen.add(browser.client.session.session_key)
+    assert len(seen) == 4
+
+
+def test_a_login_as_another_person_leaves_nothing_of_the_first_in_the_session(browser: Browser) -> None:
+    browser.log_in()
+    session = browser.client.session
+    session["basket"] = "of the first person"
+    session.save()
+    browser.log_in({"sub": "person-2"})
+    assert browser.is_signed_in
+    assert "basket" not in browser.client.session
+
+
+# A login that took too long
+
+
+def test_somebody_who_took_longer_than_ten_minutes_reads_so_and_finds_the_way_back(
+    browser: Browser, op: OP, later: Callable[..., None]
+) -> None:
+    callback = op.grant(browser.leave("/page/?tab=1")["Location"])
+    later(minutes=10, seconds=2)
+    page = browser.come_back(callback).content.decode()
+    assert browser.refusals[0]["reason"] is errors.ATTEMPT_EXPIRED
+    assert "The login took longer than ten minutes." in page
+    assert 'href="/oidc/authenticate/?next=%2Fpage%2F%3Ftab%3D1"' in page
+    assert not op.asked("/token")
+
+
+# The error boundary
+
+
+@pytest.fixture
+def failed(browser: Browser, op: OP, caplog: pytest.LogCaptureFixture) -> Any:
+    """The page of a login that fails at the token endpoint, where the OP says more than it should."""
+    description = "<script>x</script>\r\nforged line" + "y" * 500
+    op.faults["/token"] = responds({"error": "invalid_scope", "error_description": description}, status=400)
+    with caplog.at_level(logging.DEBUG, logger="oidc"):
+        return browser.log_in(next_url="/page/?tab=1")
+
+
+@pytest.fixture
+def debugging(settings: Any) -> None:
+    settings.DEBUG = True
+
+
+def test_the_page_says_what_happened_and_what_to_do(failed: Any, browser: Browser) -> None:
+    page, refusal = failed.content.decode(), browser.refusals[0]
+    assert failed.status_code == refusal["reason"].status
+    assert str(refusal["reason"].explanation) in page
+    assert str(refusal["reason"].action) in page
+    assert refusal["reference"] in page
+    assert re.search(r'href="/oidc/authenticate/\?next=%2Fpage%2F%3Ftab%3D1"[^>]*>Try again<', page)
+
+
+def test_the_page_has_no_text_of_the_op(failed: Any) -> None:
+    page = failed.content.decode()
+    assert "forged line" not in page
+    assert "invalid_scope" not in page
+    assert "For the developer" not in page
+
+
+def test_while_debugging_the_page_has_reason_detail_and_hint(debugging: None, failed: Any) -> None:
+    page = failed.content.decode()
+    assert "op_error" in page
+    assert "HTTP 400" in page
+    assert errors.OP_ERROR.hint in page
+
+
+def test_text_of_the_op_is_escaped_and_shortened(debugging: None, failed: Any) -> None:
+    page = failed.content.decode()
+    assert "<script>x" not in page
+    assert "&lt;script&gt;x" in page
+    assert "y" * 101 not in page
+
+
+def test_the_log_has_one_line_with_reason_reference_issuer_endpoint_and_error(
+    failed: Any, browser: Browser, op: OP, caplog: pytest.LogCaptureFixture
+) -> None:
+    (line,) = [record.getMessage() for record in caplog.get_records("setup") if record.name.startswith("oidc")]
+    reference = browser.refusals[0]["reference"]
+    for part in ("reason=op_error", f"reference={reference}", f"issuer={op.issuer}", f"endpoint={op.issuer}/token"):
+        assert part in line
+    assert "op_error='invalid_scope'" in line or "op_error=invalid_scope" in line
+    assert "\n" not in line
+
+
+def test_a_login_that_succeeds_has_one_line_too(browser: Browser, op: OP, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        browser.log_in()
+    lines = [record.getMessage() for record in caplog.records if record.name == "oidc.views"]
+    assert lines == [f"login succeeded user={browser.user.pk} issuer={op.issuer}"]
+
+
+def test_every_refusal_has_a_reference_of_its_own(browser: Browser) -> None:
+    browser.come_back({})
+    browser.come_back({})
+    assert len({refusal["reference"] for refusal in browser.refusals}) == 2
+
+
+@pytest.mark.parametrize("claims", [{}, {"nonce": "x"}, {"aud": "x"}, {"exp": 1}, {"at_hash": "x"}, {"sub": ""}])
+def test_no_log_has_a_token_a_code_or_a_secret(
+    browser: Browser, op: OP, caplog: pytest.LogCaptureFixture, claims: dict[str, Any]
+) -> None:
+    op.claims = claims
+    with caplog.at_level(logging.DEBUG):
+        callback = op.grant(browser.leave()["Location"])
+        browser.come_back(callback)
+    tokens = [text for kind, text in op.grants if kind != "code"]
+    secrets = [CLIENT[1], callback["code"], callback["state"], op.asked("/token")[0].form["code_verifier"], *tokens]
+    assert len(tokens) == 3
+    assert caplog.text
+    assert not [secret for secret in secrets if secret in caplog.text]
+
+
+def test_a_code_that_the_op_quotes_stays_out_of_the_log(
+    browser: Browser, op: OP, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = op.grant(browser.leave()["Location"])
+    op.faults["/token"] = responds({"error": "invalid_grant", "error_description": callback["code"]}, status=400)
+    browser.come_back(callback)
+    assert "code_refused" in caplog.text
+    assert callback["code"] not in caplog.text
+
+
+def test_a_receiver_that_fails_does_not_fail_the_page(browser: Browser) -> None:
+    def receive(**details: Any) -> None:
+        raise RuntimeError
+
+    login_refused.connect(receive)
+    try:
+        assert browser.come_back({}).status_code == 400
+    finally:
+        login_refused.disconnect(receive)
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "says"),
+    [
+        (KeyError("email"), 503, errors.POLICY_FAILED.explanation),
+        (LoginError(errors.USER_UNKNOWN), 403, errors.USER_UNKNOWN.explanation),
+        (LoginError(SUSPENDED, "for the log"), 451, "Your account is suspended."),
+    ],
+    ids=["a mistake", "a reason of the relying party", "a reason of the site"],
+)
+def test_a_user_policy_that_raises_gets_a_page(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, raised: Exception, status: int, says: str
+) -> None:
+    def verify_claims(self: object, claims: object) -> bool:
+        raise raised
+
+    monkeypatch.setattr("oidc.backends.OIDCAuthenticationBackend.verify_claims", verify_claims)
+    response = browser.log_in()
+    assert response.status_code == status
+    assert str(says) in response.content.decode()
+
+
+def test_a_backend_that_returns_nobody_refuses(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oidc.backends.OIDCAuthenticationBackend.create_user", lambda self, claims: None)
+    assert browser.outcome() == "claims_refused"
+
+
+def test_an_inactive_user_reads_so(browser: Browser) -> None:
+    browser.log_in()
+    get_user_model().objects.update(is_active=False)
+    browser.client.logout()
+    assert str(errors.USER_INACTIVE.explanation) in browser.log_in().content.decode()
+    assert browser.refusals[-1]["user"] == get_user_model().objects.get()
+
+
+@pytest.mark.parametrize("path", ["/oidc/authenticate/", "/oidc/callback/", "/oidc/initiate/", "/admin/login/"])
+def test_no_response_is_kept_by_a_cache(browser: Browser, op: OP, path: str) -> None:
+    for _ in range(2):
+        assert "no-store" in browser.get(path)["Cache-Control"]
+        op.faults["/.well-known/openid-configuration"] = dead
+
+
+def test_an_op_that_is_down_gets_a_page_before_the_browser_leaves(browser: Browser, op: OP) -> None:
+    op.faults["/.well-known/openid-configuration"] = dead
+    response = browser.leave("/page/")
+    assert response.status_code == 503
+    assert 'href="/oidc/authenticate/?next=%2Fpage%2F"' in response.content.decode()
+
+
+# A login that a third party asks for (Core 4)
+
+
+def test_a_third_party_can_start_a_login(browser: Browser, op: OP) -> None:
+    query = {"iss": op.issuer, "target_link_uri": "http://localhost/page/", "login_hint": "kim"}
+    leaving = browser.get("/oidc/initiate/", data=query)["Location"]
+    assert parse_qs(urlsplit(leaving).query)["login_hint"] == ["kim"]
+    assert browser.come_back(op.grant(leaving))["Location"] == "http://localhost/page/"
+
+
+def test_a_third_party_can_post_too(browser: Browser, op: OP) -> None:
+    assert browser.post("/oidc/initiate/", {"iss": op.issuer}).status_code == 302
+
+
+@pytest.mark.parametrize("issuer", ["", "https://evil.example"])
+def test_a_third_party_cannot_choose_another_op(browser: Browser, issuer: str) -> None:
+    assert browser.get("/oidc/initiate/", data={"iss": issuer}).status_code == 400
+    assert browser.refusals[0]["reason"] is errors.CALLBACK_ISSUER
+
+
+def test_a_third_party_cannot_choose_a_page_elsewhere(browser: Browser, op: OP) -> None:
+    query = {"iss": op.issuer, "target_link_uri": "https://evil.example/"}
+    leaving = browser.get("/oidc/initiate/", data=query)
+    assert browser.come_back(op.grant(leaving["Location"]))["Location"] == "/"
+
+
+def test_a_third_party_cannot_switch_the_person_who_is_signed_in(browser: Browser, op: OP) -> None:
+    browser.log_in()
+    query = {"iss": op.issuer, "target_link_uri": "/page/"}
+    assert browser.get("/oidc/initiate/", data=query)["Location"] == "/page/"
+
+
+# The admin
+
+
+def test_the_admin_sends_to_the_op_and_comes_back(browser: Browser, op: OP) -> None:
+    login = browser.get("/admin/auth/user/")["Location"]
+    leaving = browser.get(browser.get(login)["Location"])
+    assert browser.come_back(op.grant(leaving["Location"]))["Location"] == "/admin/auth/user/"
+
+
+@pytest.mark.parametrize(
+    ("next_url", "goes_to"),
+    [
+        ("/admin/auth/", "/admin/auth/"),
+        ("", "/admin/"),
+        ("https://evil.example/", "/admin/"),
+        ("//evil.example/", "/admin/"),
+    ],
+)
+def test_staff_go_on_to_the_admin(admin_client: Client, next_url: str, goes_to: str) -> None:
+    assert admin_client.get("/admin/login/", {"next": next_url})["Location"] == goes_to
+
+
+def test_others_get_a_page_and_no_loop(signed_in_client: Callable[[Any], Client], django_user_model: Any) -> None:
+    client = signed_in_client(django_user_model.objects.create_user("visitor"))
+    assert client.get("/admin/", follow=True).status_code == 403

@@ -1,0 +1,156 @@
+"""The environment: what an operator sets, and what the site says when it is wrong."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+
+from config.environment import Environment
+
+PRODUCTION = {
+    "SECRET_KEY": secrets.token_urlsafe(50),
+    "SITE_URL": "https://app.example.org",
+    "DATABASE_URL": "postgres://site:unused@db.example.org/site",
+    "CACHE_URL": "rediss://cache.example.org:6379/0",
+    "OIDC_OP_ISSUER": "https://op.example.org",
+    "OIDC_RP_CLIENT_ID": "site",
+    "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),
+}
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the site's folder with nothing but `environment`."""
+    inherited = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=settings.BASE_DIR,
+        env=inherited | {"ENV_FILE": os.devnull} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def problems(env: Environment) -> str:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        env.check()
+    return str(raised.value)
+
+
+@pytest.fixture
+def env(monkeypatch) -> Environment:
+    """An environment without the variables of the tests."""
+    for name in [name for name in os.environ if name.startswith("OIDC_")]:
+        monkeypatch.delenv(name)
+    return Environment(Path(os.devnull))
+
+
+def test_production_passes_the_deployment_checks_with_everything_else_down() -> None:
+    result = python("manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_production_loads_nothing_that_is_for_development_and_tests() -> None:
+    code = "import config.wsgi, sys; print([name for name in sys.modules if name.startswith(('dev', 'oidc.testing'))])"
+    assert python("-c", code, **PRODUCTION).stdout == "[]\n"
+
+
+def test_production_has_no_dev_command_and_says_why() -> None:
+    result = python("manage.py", "dev", **PRODUCTION)
+    assert result.returncode == 1
+    assert "set DEBUG=true in .env" in result.stderr
+
+
+def test_all_problems_are_reported_at_once_without_a_traceback() -> None:
+    wrong = {"OIDC_OP_CA_BUNDLE": "lost.pem", "OIDC_RENEWAL": "never", "OIDC_STAFF_GROUP": "staff"}
+    result = python("manage.py", "check", SITE_URL="https://app.example.org/app", **wrong)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert re.findall(r"^  - (\w+)", result.stderr, re.MULTILINE) == [
+        "SECRET_KEY",
+        "SITE_URL",
+        "OIDC_OP_ISSUER",
+        "OIDC_OP_CA_BUNDLE",
+        "OIDC_RP_CLIENT_ID",
+        "OIDC_RP_CLIENT_SECRET",
+        "OIDC_RENEWAL",
+        "OIDC_STAFF_GROUP",
+    ]
+
+
+@pytest.mark.parametrize("name", ["OIDC_STAFF_GROUP", "OIDC_STAFFGROUPS_FILE"])
+def test_an_unknown_variable_is_a_problem_that_names_the_nearest_one(env, monkeypatch, name: str) -> None:
+    monkeypatch.setenv(name, "staff")
+    env.words("OIDC_STAFF_GROUPS")
+    env.words("OIDC_SUPERUSER_GROUPS")
+    assert "is not a variable of this site. The nearest one is OIDC_STAFF_GROUPS." in problems(env)
+
+
+@pytest.mark.parametrize(
+    ("value", "read", "problem"),
+    [
+        ("maybe", lambda env: env.flag("X", default=False), "X is wrong: must be one of true, "),
+        ("-1", lambda env: env.number("X", default=5), "X is wrong: must be a whole number from 0 up."),
+        ("http://op.example.org", lambda env: env.url("X"), "X is wrong: must begin with https://"),
+        ("https://:p@a.example", lambda env: env.url("X"), "X is wrong: must be an absolute URL"),
+        ("nonsense://x", lambda env: env.database("X", default={}), "X is wrong: must be a URL such as postgres://"),
+        ("no key", lambda env: env.key("X"), "X is wrong: "),
+        ("", lambda env: env.text("X", hint="Get one."), "X is not set. Get one."),
+    ],
+)
+def test_a_wrong_value_is_reported_with_a_hint(env, monkeypatch, value: str, read, problem: str) -> None:
+    monkeypatch.setenv("X", value)
+    read(env)
+    assert problem in problems(env)
+
+
+def test_a_wrong_database_url_keeps_its_password_to_itself(env, monkeypatch) -> None:
+    monkeypatch.setenv("X", "postgres://site:topsecret/word@db.example.org/site")
+    env.database("X", default={})
+    assert "topsecret" not in problems(env)
+
+
+def test_a_variable_can_be_a_file(env, monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    monkeypatch.setenv("X_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("Y_FILE", str(tmp_path / "lost"))
+    assert (env.text("X"), env.text("Y")) == ("from a file", "")
+    assert "Y_FILE cannot be read from " in problems(env)
+
+
+@pytest.mark.parametrize("content", [b"A_SECRET = topsecret", "A_SECRET=topsecret".encode("utf-16"), None])
+def test_a_file_that_cannot_be_read_is_named_without_its_secrets(tmp_path: Path, content: bytes | None, capfd) -> None:
+    file = tmp_path / ".env"
+    if content is not None:
+        file.write_bytes(content)
+    env = Environment(file)
+    env.words("OIDC_STAFF_GROUPS")
+    text = problems(env)
+    assert ".env" in text
+    assert "topsecret" not in text + "".join(capfd.readouterr())
+
+
+def test_secrets_may_have_any_character(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / ".env").write_text("A='#$a b'\nB=é\"'\n", encoding="utf-8")
+    monkeypatch.setenv("C", "$HOME#x")
+    env = Environment(tmp_path / ".env")
+    for name in ("A", "B"):
+        # So that it does not outlive this test.
+        monkeypatch.setenv(name, os.environ[name])
+    assert [env.text(name) for name in "ABC"] == ["#$a b", "é\"'", "$HOME#x"]
+
+
+def test_every_variable_that_is_read_is_in_the_example() -> None:
+    source = (settings.BASE_DIR / "config" / "settings.py").read_text(encoding="utf-8")
+    example = (settings.BASE_DIR / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r'env\.\w+\(\s*"(\w+)"', source)) == set(re.findall(r"^(\w+)=", example, re.MULTILINE))
+
+
+def test_every_change_of_a_model_has_a_migration(db) -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)

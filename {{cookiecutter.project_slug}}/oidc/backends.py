@@ -85,7 +85,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
             user.save()
         return user
 
-    def update_user(self, user: AbstractBaseUser, claims: Claims) -> AbstractBaseUser:
+    def update_user(self, user: Any, claims: Claims) -> Any:
         """Bring a user up to date, at creation, at every login and at every renewal; return it, saved."""
         return user
 

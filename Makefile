@@ -6,7 +6,7 @@ LINTED := cookiecutter_django_oidc_v1 tests benchmarks "$(SOURCE)/oidc"
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types test-relying-party test-matrix test-generator test-sites clean
+.PHONY: demo test lint types test-relying-party test-matrix test-generator test-sites rules clean
 
 # Render the default site into demo/, unless it is there, and start it with its sign-in service.
 demo: .venv/cookiecutter
@@ -36,7 +36,11 @@ types: .venv/installed
 test-relying-party: .venv/installed
 	python -m tests.relying_party $(if $(SITE),"$(SITE)") $(if $(DJANGO),--django $(DJANGO)) -- $(ARGS)
 
-# The same with every Python of this machine, and each Django.
+# Write docs/security-rules.md: which test proves which rule, as a run of all of them has shown.
+rules: test-relying-party
+	python -m tests.relying_party.rules
+
+# The relying party's source with every Python of this machine, and each Django.
 test-matrix: .venv/installed
 	python -m tests.relying_party --matrix
 

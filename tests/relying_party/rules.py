@@ -21,7 +21,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SOURCE = REPOSITORY / "{{cookiecutter.project_slug}}" / "oidc"
 DATA = REPOSITORY / ".coverage"
 TABLE = REPOSITORY / "docs" / "security-rules.md"
-SPECIFICATION = re.compile(r"\b(Core|Discovery|RFC \d+|Form Post|(?:Back|Front)-Channel|RP-Initiated|Fetch Metadata|\d\.\d)")
+SPECIFICATION = re.compile(
+    r"\b(Core|Discovery|RFC \d+|Form Post|(?:Back|Front)-Channel|RP-Initiated|Fetch Metadata|\d\.\d)"
+)
 REFUSES = {"LoginError", "TokenError"}
 SHOWN = 3
 
@@ -50,7 +52,9 @@ def rules(path: Path) -> Iterator[Rule]:
         if not isinstance(node, ast.FunctionDef) or not (docstring := ast.get_docstring(node)):
             continue
         sentence = re.split(r"(?<=[.:])\s", " ".join(docstring.split("\n\n")[0].split()))
-        refusals = [line for inner in ast.walk(node) if refuses(inner) for line in range(inner.lineno, inner.end_lineno + 1)]
+        refusals = [
+            line for inner in ast.walk(node) if refuses(inner) for line in range(inner.lineno, inner.end_lineno + 1)
+        ]
         if refusals or SPECIFICATION.search(docstring):
             body = [line for statement in node.body[1:] for line in range(statement.lineno, statement.end_lineno + 1)]
             yield Rule(module, node.name, " ".join(sentence[:2]).rstrip(":"), refusals or body)

@@ -182,6 +182,8 @@ def test_the_refusal_of_a_user_who_is_taken_back_leaves_no_record(log_in, settin
     assert browser.refusals[-1]["reason"].code == "user_inactive"
     assert not SignIn.objects.exists()
     assert len(lines(caplog)) == 1
+    # Not even an attempt of one, which would fail on the foreign key.
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_the_page_the_line_and_the_signal_of_a_refusal_have_one_reference(browser: Browser, op: OP, caplog) -> None:

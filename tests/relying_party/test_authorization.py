@@ -127,7 +127,7 @@ def test_a_code_is_good_for_one_login(browser: Browser, op: OP) -> None:
     assert len(op.asked("/token")) == 1
 
 
-def test_a_failed_callback_uses_the_attempt_up(browser: Browser) -> None:
+def test_a_failed_callback_uses_up_the_attempt(browser: Browser) -> None:
     callback = granted(browser)
     browser.come_back(callback | {"iss": "https://evil.example"})
     browser.come_back(callback)
@@ -224,7 +224,7 @@ def test_a_browser_carries_a_few_attempts_within_the_limits_of_servers(browser: 
     assert all(cookie["httponly"] and cookie["samesite"] == "Lax" for cookie in pending)
 
 
-def test_it_is_the_oldest_attempt_that_gives_way(browser: Browser, later: Callable[..., None]) -> None:
+def test_the_oldest_attempt_gives_way(browser: Browser, later: Callable[..., None]) -> None:
     callbacks = []
     for _ in range(authorization.MAX_PENDING + 1):
         callbacks.append(granted(browser))

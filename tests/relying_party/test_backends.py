@@ -303,6 +303,13 @@ def test_a_user_whom_the_policy_makes_inactive_does_not_get_in(log_in, policy) -
     assert refusal(log_in()) == "user_inactive"
 
 
+def test_a_refusal_is_no_news_of_a_broken_site(log_in, policy, caplog) -> None:
+    policy(OnlyEditors)
+    with caplog.at_level(logging.ERROR):
+        log_in({})
+    assert not caplog.records
+
+
 class Suspending(ByIdentity):
     def update_user(self, user: Any, claims: Any) -> Any:
         user = super().update_user(user, claims)
@@ -408,6 +415,13 @@ def test_a_policy_that_always_breaks_a_constraint_is_not_tried_forever(log_in, p
     assert len(tried) == MAX_RACES
 
 
+def test_the_policy_is_not_asked_to_bring_a_deactivated_user_up_to_date(log_in, policy, op: OP, existing) -> None:
+    policy(Broken)
+    bind(existing, op)
+    User.objects.update(is_active=False)
+    assert refusal(log_in()) == "user_inactive"
+
+
 # The backend and the rest of Django
 
 
@@ -510,6 +524,23 @@ def test_people_with_one_verified_address_cannot_all_take_the_account(at_once, p
     assert Identity.objects.count() == User.objects.count()
 
 
+class Overtaken(ByIdentity):
+    """Looks a moment too early: another login has bound the person when this one is about to."""
+
+    looks = 0
+
+    def filter_users_by_claims(self, claims: Any) -> Iterable[Any]:
+        self.looks += 1
+        return [] if self.looks == 1 else super().filter_users_by_claims(claims)
+
+
+def test_a_login_that_was_overtaken_looks_again(log_in, policy, op: OP, existing: User) -> None:
+    policy(Overtaken)
+    bind(existing, op)
+    assert log_in().user == existing
+    assert User.objects.get() == Identity.objects.get().user
+
+
 class ByGroups(ByIdentity):
     def update_user(self, user: Any, claims: Any) -> Any:
         user = super().update_user(user, claims)
@@ -524,10 +555,3 @@ def test_changes_of_groups_at_the_same_time_do_not_mix(at_once, policy) -> None:
     at_once([{"groups": names} for names in (["a", "b"], ["c"], ["a", "b"], ["c"])])
     names = sorted(User.objects.get().groups.values_list("name", flat=True))
     assert names in (["a", "b"], ["c"])
-
-
-def test_a_refusal_is_no_news_of_a_broken_site(log_in, policy, caplog) -> None:
-    policy(OnlyEditors)
-    with caplog.at_level(logging.ERROR):
-        log_in({})
-    assert not caplog.records

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
@@ -14,6 +16,8 @@ from django.utils import timezone
 
 from oidc.break_glass import MAX_ATTEMPTS, WINDOW
 from oidc.models import SignIn
+from oidc.testing.browser import Browser
+from oidc.testing.op import OP, dead
 
 PASSWORD = "correct horse battery staple"
 CLOSED, FORM, IN = 429, 200, 302
@@ -199,3 +203,30 @@ def test_attempts_at_the_same_time_are_counted_too(shared_database: None) -> Non
         outcomes = list(threads.map(guess, range(16)))
     assert outcomes.count(FORM) <= MAX_ATTEMPTS
     assert set(outcomes) <= {FORM, CLOSED}
+
+
+@pytest.fixture
+def overdue_staff(browser: Browser, op: OP, is_open: None, settings: Any) -> Browser:
+    """Somebody of the staff, with a password, whose session at the OP was due long ago, and an OP that is down."""
+    settings.OIDC_OP_ISSUER = op.issuer
+    browser.log_in()
+    User.objects.update(is_staff=True, is_superuser=True, password=make_password(PASSWORD))
+    browser.client.logout()
+    browser.log_in()
+    browser.age(5_000)
+    op.faults = dict.fromkeys(op.endpoints, dead)
+    cache.clear()
+    return browser
+
+
+def test_staff_whose_session_is_overdue_get_in_by_password(overdue_staff: Browser) -> None:
+    assert overdue_staff.get("/admin/").status_code == 503
+    assert 'name="password"' in overdue_staff.get("/admin/password/?next=/admin/").content.decode()
+    form = {"username": overdue_staff.user.username, "password": PASSWORD, "next": "/admin/"}
+    assert overdue_staff.post("/admin/password/", form).status_code == 302
+    assert overdue_staff.get("/admin/").status_code == 200
+
+
+def test_staff_whose_session_is_overdue_can_log_out_of_the_admin(overdue_staff: Browser) -> None:
+    assert overdue_staff.post("/admin/logout/").status_code == 302
+    assert not overdue_staff.is_signed_in

@@ -58,7 +58,7 @@ def test_a_public_key_and_a_shared_cache_have_nothing_to_say(settings) -> None:
     assert messages(deploy=True) == []
 
 
-def test_a_cache_of_one_process_is_no_news_during_development(settings) -> None:
+def test_a_local_cache_is_fine_during_development(settings) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     assert messages() == []
 

@@ -78,7 +78,7 @@ def test_every_setting_has_a_type_and_a_default() -> None:
     assert set(Conf.__annotations__) == {name for name in vars(Conf) if name.isupper()}
 
 
-@pytest.mark.parametrize("path", sources())
+@pytest.mark.parametrize("path", sorted(sources()))
 def test_every_setting_that_a_module_reads_exists(path: str) -> None:
     read = set(re.findall(r"\bconf\.([A-Z_]+)\b", sources()[path]))
     assert read <= set(Conf.__annotations__)

@@ -12,7 +12,8 @@ import pytest
 from django.http import HttpResponse
 
 from oidc.testing.browser import Browser
-from oidc.testing.op import ABSENT, CLIENT, DISCOVERY, OP, crowd
+from oidc.testing.op import ABSENT, CLIENT, DISCOVERY, OP
+from tests.relying_party.hostile import crowd
 
 
 @pytest.fixture(params=["query", "form_post"])

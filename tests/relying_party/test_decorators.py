@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
@@ -82,10 +83,29 @@ def test_a_renewal_does_not_make_a_login_fresh(browser: Browser, op: OP) -> None
     assert "max_age=300" in browser.get("/recent/")["Location"]
 
 
+@pytest.mark.parametrize("is_silent", [False, True], ids=["login", "renewal"])
+def test_a_strong_login_does_not_lend_its_strength_to_a_later_one(browser: Browser, op: OP, is_silent: bool) -> None:
+    op.acr_values = ["gold"]
+    browser.come_back(op.grant(browser.get("/strong/")["Location"]))
+    assert browser.get("/strong/").status_code == 200
+    browser.age(1000)
+    op.grant(browser.leave()["Location"])  # a later login at the OP, of which it does not say how strong it was
+    leaving = browser.get("/page/") if is_silent else browser.leave()
+    browser.come_back(op.grant(leaving["Location"]))
+    assert browser.get("/recent/").status_code == 200
+    assert "acr_values=gold" in browser.get("/strong/")["Location"]
+
+
 def test_a_session_that_no_op_began_is_not_fresh(op: OP, client: Client, django_user_model: Any) -> None:
     client.force_login(django_user_model.objects.create_user("kim"))
     for url in ("/recent/", "/strong/"):
         assert client.get(url)["Location"].startswith(f"{op.issuer}/authorize?")
+
+
+def test_a_login_of_somebody_who_was_deactivated_is_not_fresh(browser: Browser, op: OP) -> None:
+    browser.log_in()
+    get_user_model().objects.update(is_active=False)
+    assert browser.get("/recent/")["Location"].startswith(f"{op.issuer}/authorize?")
 
 
 def test_a_person_who_turns_back_keeps_the_session(browser: Browser, op: OP) -> None:

@@ -61,7 +61,7 @@ def test_metadata_is_needed_as_soon_as_one_endpoint_of_the_login_is_not_set(
 
 
 @pytest.mark.parametrize("issuer", ["https://op.example.org/realm", "https://op.example.org/realm/"])
-def test_metadata_is_where_the_issuer_and_the_specification_say(issuer: str) -> None:
+def test_metadata_is_fetched_from_the_well_known_address_of_the_issuer(issuer: str) -> None:
     """4: a trailing slash of the issuer is not doubled."""
     assert discovery.metadata_url(issuer) == "https://op.example.org/realm/.well-known/openid-configuration"
 
@@ -104,7 +104,7 @@ def test_an_issuer_with_a_trailing_slash_works(browser: Browser, op: OP, setting
         "https://user@op.example.org/",
         "https://op.example.org/#fragment",
         "https://op.example.org/a b",
-        "https://op.example.org/\nforged log line",
+        "https://op.example.org/\nforged-log-line",
         "https://öp.example.org/",
         "javascript:alert(1)",
         ["https://op.example.org/"],

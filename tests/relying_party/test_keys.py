@@ -11,7 +11,8 @@ from oidc.errors import LoginError
 from oidc.internal import keys
 from oidc.internal.token_rules import TokenError
 from oidc.testing.browser import Browser
-from oidc.testing.op import ABSENT, DISCOVERY, KINDS, OP, changed, crowd, dead, jwk, private_key, responds
+from oidc.testing.op import ABSENT, DISCOVERY, KINDS, OP, changed, dead, jwk, private_key, responds
+from tests.relying_party.hostile import crowd
 
 
 def public(kind: str, number: int = 1) -> Any:
@@ -74,10 +75,18 @@ def test_a_key_that_does_not_fit_is_passed_over(changes: dict[str, Any]) -> None
     assert keys.select([changed(good, changes), good], {"alg": "RS256", "kid": "k"}) == [public("RSA")]
 
 
-def test_a_short_rsa_key_is_passed_over() -> None:
+def test_a_short_rsa_key_is_passed_over_and_refused_in_the_settings() -> None:
     """RFC 7518 3.3: 2048 bits or more."""
-    short = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key(), as_dict=True)
-    assert keys.select([short], {"alg": "RS256"}) == []
+    short = rsa.generate_private_key(65537, 1024).public_key()
+    assert keys.select([RSAAlgorithm.to_jwk(short, as_dict=True)], {"alg": "RS256"}) == []
+    with pytest.raises(ValueError, match="an RSA key of 1024 bits"):
+        keys.load_public_key(exported(short))
+
+
+def test_a_token_that_several_keys_fit_is_refused(browser: Browser, op: OP) -> None:
+    """The choice would be a guess."""
+    op.header, op.jwks = {}, [jwk("RSA", 1), jwk("RSA", 2)]
+    assert browser.outcome() == "id_token_key"
 
 
 @pytest.mark.parametrize("algorithm", KINDS)

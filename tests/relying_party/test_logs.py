@@ -74,7 +74,7 @@ def test_the_client_secret_is_cut_out_wherever_it_stands(log: Log, settings) -> 
 
 
 @pytest.mark.parametrize("secret", ["", None])
-def test_without_a_client_secret_nothing_is_cut_for_it(log: Log, settings, secret: object) -> None:
+def test_an_empty_client_secret_cuts_nothing(log: Log, settings, secret: object) -> None:
     settings.OIDC_RP_CLIENT_SECRET = secret
     assert log("plain text") == "WARNING plain text\n"
 

@@ -19,7 +19,8 @@ from oidc.internal.token_rules import Expected, TokenError
 from oidc.internal.transport import Response
 from oidc.logs import WithoutSecrets
 from oidc.testing.browser import Browser
-from oidc.testing.op import DISCOVERY, OP, jwk, private_key, raw, responds
+from oidc.testing.op import DISCOVERY, OP, jwk, private_key, responds
+from tests.relying_party.hostile import raw
 from tests.relying_party.test_token_rules import CLAIMS, EXPECTED, encoded
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -38,13 +39,13 @@ TOKENS = st.tuples(HEADERS | JSON, JSON, st.binary()).map(lambda parts: ".".join
 
 
 @given(TOKENS | JSON | st.binary())
-def test_any_token(token: object) -> None:
+def test_no_token_breaks_the_reader(token: object) -> None:
     with suppress(TokenError):
         token_rules.read(token, "RS256", lambda header: private_key("RSA", 1).public_key())
 
 
 @given(objects(*CLAIMS, "azp", "nbf", "auth_time", "acr", "at_hash"))
-def test_any_claims_of_a_signed_token(changes: dict[str, Any]) -> None:
+def test_no_signed_claims_break_the_rules(changes: dict[str, Any]) -> None:
     expected = Expected(**EXPECTED, max_age=10, acr_values=("a",))
     token = jwt.PyJWS().encode(json.dumps(CLAIMS | changes).encode(), private_key("Ed25519", 1), "EdDSA")
     with suppress(TokenError):
@@ -59,30 +60,30 @@ def test_any_claims_of_a_signed_token(changes: dict[str, Any]) -> None:
 
 
 @given(st.lists(KEYS, max_size=4), st.sampled_from([*keys.KEY_TYPES]), JSON)
-def test_any_key_set(jwks: list[dict[str, Any]], algorithm: str, kid: object) -> None:
+def test_no_key_set_breaks_the_choice_of_a_key(jwks: list[dict[str, Any]], algorithm: str, kid: object) -> None:
     keys.select([*jwks, *(jwk("RSA", 1) | key for key in jwks)], {"alg": algorithm, "kid": kid})
 
 
 @given(st.text() | st.binary() | st.binary().map(lambda data: b"-----BEGIN CERTIFICATE-----\n" + data))
-def test_any_configured_key(text: str | bytes) -> None:
+def test_no_configured_key_raises_anything_but_value_error(text: str | bytes) -> None:
     with suppress(ValueError):
         keys.load_public_key(text)
 
 
 @given(objects("issuer", *discovery.ENDPOINTS))
-def test_any_metadata(document: dict[str, Any]) -> None:
+def test_no_metadata_breaks_discovery(document: dict[str, Any]) -> None:
     with suppress(LoginError):
         discovery.check_metadata(document | {"issuer": "i"}, "i")
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_body(body: bytes) -> None:
+def test_no_body_breaks_the_parser(body: bytes) -> None:
     with suppress(LoginError):
         Response("https://op.example.org/", 200, "", body).json_object()
 
 
 @given(objects("email", "email_verified", "groups", "a", "_claim_names", "hasgroups", "preferred_username"))
-def test_any_claims_of_a_person(found: dict[str, Any]) -> None:
+def test_no_claims_break_the_reading_of_a_person(found: dict[str, Any]) -> None:
     found = {"iss": "i", "sub": "s"} | found
     for path in ("groups", "a.b.c", "email"):
         assert isinstance(claims.groups(found, path), set | None)
@@ -92,7 +93,7 @@ def test_any_claims_of_a_person(found: dict[str, Any]) -> None:
 
 
 @given(objects("sub", "sid", "jti", "events", "nonce", "exp"))
-def test_any_claims_of_a_logout_token(found: dict[str, Any]) -> None:
+def test_no_logout_token_breaks_its_checks(found: dict[str, Any]) -> None:
     for check in (logout.check_event, logout.check_person, logout.check_type):
         with suppress(TokenError):
             check(found)
@@ -104,7 +105,7 @@ def stays_here(location: str) -> bool:
 
 
 @given(st.text(st.characters(codec="utf-8")), st.sampled_from(["", "//", "http://localhost", "/\\"]))
-def test_any_url_to_go_on_to_is_of_this_site_or_none(url: str, start: str) -> None:
+def test_no_url_leads_to_another_site(url: str, start: str) -> None:
     request = HttpRequest()
     request.META |= {"SERVER_NAME": "localhost", "SERVER_PORT": "80"}
     assert stays_here(redirects.page_of(request, start + url))
@@ -131,7 +132,7 @@ RESPONSES = st.builds(
 @pytest.mark.parametrize("path", [DISCOVERY, "/token", "/jwks", "/userinfo"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fault=BODIES | RESPONSES | st.builds(raw, st.binary()))
-def test_any_response_of_the_op(browser: Browser, op: OP, path: str, fault) -> None:
+def test_no_response_of_the_op_is_a_crash(browser: Browser, op: OP, path: str, fault) -> None:
     cache.clear()
     op.faults[path] = fault
     leaving = browser.leave()
@@ -142,7 +143,7 @@ def test_any_response_of_the_op(browser: Browser, op: OP, path: str, fault) -> N
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=objects(*CLAIMS, "email", "sid", "acr", "auth_time", "groups", "preferred_username"))
-def test_any_claims_at_a_login(browser: Browser, op: OP, changes: dict[str, Any]) -> None:
+def test_no_claims_crash_a_login(browser: Browser, op: OP, changes: dict[str, Any]) -> None:
     op.claims = changes
     assert browser.come_back(op.grant(browser.leave()["Location"])).status_code != 500
 
@@ -152,7 +153,9 @@ PARAMETERS = st.dictionaries(st.sampled_from(["state", "code", "error", "iss", "
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PARAMETERS, st.sampled_from([["state"], ["state", "iss"], []]), st.text(st.characters(codec="latin-1")))
-def test_any_callback(browser: Browser, changes: dict[str, bytes], known: list[str], cookie: str) -> None:
+def test_no_forged_callback_crashes_or_logs_in(
+    browser: Browser, changes: dict[str, bytes], known: list[str], cookie: str
+) -> None:
     callback = browser.op.grant(browser.leave()["Location"])
     browser.client.cookies["oidc_attempt_x"] = cookie
     query = changes | {name: callback[name].encode() for name in known}
@@ -164,7 +167,7 @@ def test_any_callback(browser: Browser, changes: dict[str, bytes], known: list[s
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="utf-8")), st.sampled_from(["/", "//", "/\\", "http://localhost/", ""]))
-def test_any_next(browser: Browser, text: str, start: str) -> None:
+def test_no_next_leads_to_another_site(browser: Browser, text: str, start: str) -> None:
     leaving = browser.leave(start + text)
     location = browser.come_back(browser.op.grant(leaving["Location"]))["Location"]
     assert stays_here(location)

@@ -86,7 +86,7 @@ def test_basic_credentials_are_form_encoded(browser: Browser, op: OP) -> None:
     assert CLIENT[1] not in pair
 
 
-def test_the_secret_travels_in_one_place(browser: Browser, op: OP) -> None:
+def test_the_client_authenticates_in_one_way_only(browser: Browser, op: OP) -> None:
     """RFC 6749 2.3: a client must not use more than one method."""
     browser.outcome()
     assert not {"client_id", "client_secret"} & op.asked("/token")[0].form.keys()

@@ -73,7 +73,7 @@ def next_of(location: str) -> str:
         pytest.param("GET", {"Purpose": "prefetch"}, Kind.NOBODY, id="old-prefetch"),
     ],
 )
-def test_kinds_of_requests(method: str, headers: dict[str, str], kind: Kind) -> None:
+def test_the_headers_say_who_waits(method: str, headers: dict[str, str], kind: Kind) -> None:
     assert redirects.kind_of(request(method, headers=headers)) is kind
 
 
@@ -128,6 +128,11 @@ def test_other_sites_are_not_safe(url: str) -> None:
 @pytest.mark.parametrize("url", ["/", "/page/?tab=1#part", "page", "?q=1", "http://localhost/page/", "/a//b", "/ü"])
 def test_pages_of_this_site_are_safe(url: str) -> None:
     assert redirects.safe_url(request(), url) == url
+
+
+def test_site_url_is_this_site_even_behind_a_proxy_that_changes_the_host(settings) -> None:
+    settings.SITE_URL = "https://site.example.org"
+    assert redirects.safe_url(request(), "https://site.example.org/a") == "https://site.example.org/a"
 
 
 def test_other_hosts_are_safe_where_they_are_allowed(settings) -> None:

@@ -100,9 +100,20 @@ def test_a_group_by_hand_with_the_name_of_one_at_the_op_is_left_alone(user: User
 
 
 @pytest.mark.parametrize("there", ["/teams/editors", "teams/editors"])
-def test_the_slash_that_keycloak_puts_before_a_group_makes_no_difference(user: User, there: str) -> None:
-    rights.apply(user, {"teams/editors"}, staff=[there], superusers=[there], managed={there: "Editors"})
-    assert rights_of(user) == {"is_staff", "is_superuser", "Editors"}
+@pytest.mark.parametrize(
+    ("declared", "given"),
+    [
+        (lambda there: {"staff": [there]}, {"is_staff"}),
+        (lambda there: {"superusers": [there]}, {"is_staff", "is_superuser"}),
+        (lambda there: {"managed": {there: "Editors"}}, {"Editors"}),
+    ],
+    ids=["staff", "superusers", "managed"],
+)
+def test_the_slash_that_keycloak_puts_before_a_group_makes_no_difference(
+    user: User, there: str, declared: Callable[[str], dict], given: set
+) -> None:
+    rights.apply(user, {"teams/editors"}, **declared(there))
+    assert rights_of(user) == given
 
 
 def test_two_groups_of_the_op_can_give_the_same_group_here(user: User) -> None:

@@ -182,6 +182,35 @@ def test_what_a_renewal_brings_replaces_what_there_was(begin: Callable[..., Http
     assert (row.sid, session.decrypt(row.refresh_token)) == ("sid-2", "refresh-token-2")
 
 
+def test_another_login_in_the_session_takes_nothing_over_from_the_former_one(
+    begin: Callable[..., HttpRequest], settings: Any
+) -> None:
+    """Django keeps the session of a user who logs in again; its strength was that of the former login."""
+    settings.OIDC_STORE_ACCESS_TOKEN = True
+    begin()
+    made = begin(Login({"iss": ISSUER, "sub": "person-1"})).session
+    left = (session.AUTH_TIME, session.ACR, session.NONCE, session.ID_TOKEN, session.ACCESS_TOKEN)
+    assert not any(made.get(key) for key in left)
+
+
+@pytest.mark.parametrize(
+    ("said", "acr"),
+    [
+        pytest.param({}, "gold", id="nothing"),
+        pytest.param({"auth_time": 1000}, "gold", id="the-same-authentication"),
+        pytest.param({"auth_time": 2000}, None, id="another-authentication"),
+        pytest.param({"auth_time": 2000, "acr": "silver"}, "silver", id="another-authentication-and-how"),
+    ],
+)
+def test_the_strength_of_an_authentication_is_not_taken_for_that_of_another(
+    begin: Callable[..., HttpRequest], said: dict[str, Any], acr: str | None
+) -> None:
+    """A silent renewal may tell of a later login at the OP, with a password only."""
+    request = begin()
+    session.extend(request, Login({"iss": ISSUER, "sub": "person-1"} | said))
+    assert request.session.get(session.ACR) == acr
+
+
 def test_only_a_login_or_a_renewal_opens_a_closed_session(begin: Callable[..., HttpRequest]) -> None:
     request = begin()
     for open_again in (lambda: session.extend(request, LOGIN), begin):

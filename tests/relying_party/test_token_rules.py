@@ -92,7 +92,7 @@ def test_an_id_token_that_is_not_valid_now_is_refused(claim: str, value: object)
     assert verdict({claim: value}) == "TIME"
 
 
-@pytest.mark.parametrize("claims", [{"exp": NOW - 59}, {"iat": NOW + 59.5}, {"nbf": NOW + 60}, {"nbf": NOW - 9e8}])
+@pytest.mark.parametrize("claims", [{"exp": NOW - 59}, {"iat": NOW + 60}, {"nbf": NOW + 60}, {"nbf": NOW - 9e8}])
 def test_clocks_may_differ_by_a_minute(claims: dict[str, Any]) -> None:
     assert verdict(claims) == "accepted"
 
@@ -123,7 +123,7 @@ def test_an_id_token_of_another_login_attempt_is_refused(nonce: object) -> None:
         ("now", "TIME"),
     ],
 )
-def test_auth_time_has_to_keep_to_a_max_age_that_was_asked_for(auth_time: object, wanted: str) -> None:
+def test_auth_time_must_be_within_the_max_age_that_was_asked_for(auth_time: object, wanted: str) -> None:
     """3.1.3.7 rule 13."""
     assert verdict({"auth_time": auth_time}, max_age=100) == wanted
     assert verdict({"auth_time": auth_time}) == "accepted"
@@ -137,7 +137,7 @@ def test_an_auth_time_in_the_future_is_refused(max_age: int | None) -> None:
 
 
 @pytest.mark.parametrize("acr", [ABSENT, None, "weak", ["strong"]])
-def test_acr_has_to_be_one_that_was_asked_for(acr: object) -> None:
+def test_acr_must_be_one_that_was_asked_for(acr: object) -> None:
     """3.1.3.7 rule 12."""
     assert verdict({"acr": acr}, acr_values=("strong",)) == "AUTHENTICATION_CONTEXT"
     assert verdict({"acr": acr}) == verdict({"acr": "strong"}, acr_values=("strong",)) == "accepted"
@@ -184,7 +184,7 @@ def test_a_refreshed_id_token_says_what_the_login_said(claims: dict[str, Any], w
 
 
 @pytest.mark.parametrize("nonce", ["None", "n"])
-def test_a_refreshed_nonce_equals_nothing_where_the_login_had_none(nonce: str) -> None:
+def test_a_refreshed_id_token_has_no_nonce_where_the_login_had_none(nonce: str) -> None:
     """12.2."""
     claims = changed(REFRESHED, {"nonce": nonce})
     with pytest.raises(TokenError, match="nonce"):
@@ -283,7 +283,9 @@ def test_a_signature_by_another_key_is_refused() -> None:
     assert reading(jwt.PyJWS().encode(b"{}", RSA, "RS256")) == "accepted"
 
 
-@pytest.mark.parametrize("key", [PEM.decode(), b"secret", private_key("P-256", 1).public_key(), None])
+@pytest.mark.parametrize(
+    "key", [PEM, b"secret", private_key("P-256", 1).public_key(), None], ids=lambda key: type(key).__name__
+)
 def test_a_key_of_the_wrong_kind_verifies_nothing(key: object) -> None:
     with pytest.raises(TokenError, match="signature"):
         token_rules.read(jwt.PyJWS().encode(b"{}", private_key("RSA", 2), "RS256"), "RS256", lambda header: key)

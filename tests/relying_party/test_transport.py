@@ -15,7 +15,8 @@ from oidc.errors import LoginError
 from oidc.internal import transport
 from oidc.internal.transport import Response
 from oidc.testing.browser import Browser
-from oidc.testing.op import DISCOVERY, OP, dead, drip, private_key, raw, responds, slow
+from oidc.testing.op import DISCOVERY, OP, dead, private_key, responds, slow
+from tests.relying_party.hostile import drip, raw
 
 PATHS = [DISCOVERY, "/token", "/jwks", "/userinfo"]
 HTML = responds(b"<!doctype html><title>Login</title>", "text/html")
@@ -45,11 +46,11 @@ HTML = responds(b"<!doctype html><title>Login</title>", "text/html")
 def test_an_op_that_fails_is_told_from_an_op_that_refuses(
     browser: Browser, op: OP, settings, path: str, fault: Callable, reason: str
 ) -> None:
-    settings.OIDC_TIMEOUT = 0.3 if fault in (slow, drip) else 5
+    settings.OIDC_TIMEOUT = 0.3 if fault in (slow, drip) else 30
     op.faults[path] = fault
     started = time.monotonic()
     assert browser.outcome() == reason
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     assert not op.asked("/elsewhere")
 
 
@@ -92,10 +93,12 @@ def test_an_address_that_cannot_be_one_is_unreachable(url: str) -> None:
         transport.request("GET", url)
 
 
-def test_nothing_is_tried_again_by_itself(browser: Browser, op: OP) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_is_sent_once(op: OP, method: str) -> None:
     """A code is good once: a second attempt would only hide what happened to the first."""
     op.faults["/token"] = dead
-    assert browser.outcome() == "op_unreachable"
+    with pytest.raises(LoginError, match="op_unreachable"):
+        transport.request(method, f"{op.issuer}/token")
     assert len(op.asked("/token")) == 1
 
 
@@ -176,12 +179,12 @@ def test_a_hanging_op_takes_a_bounded_number_of_threads_and_gives_them_back(op: 
             transport.get_json(op.issuer + DISCOVERY)
         with pytest.raises(LoginError, match="op_timeout"):
             waiting.result()
-    time.sleep(0.1)
+    settings.OIDC_TIMEOUT = 30
     assert transport.get_json(op.issuer + DISCOVERY)["issuer"] == op.issuer
 
 
 def test_a_burst_of_requests_passes_through_few_threads(op: OP, settings) -> None:
-    settings.OIDC_OP_MAX_WAITING, op.latency = 2, 0.02
+    settings.OIDC_OP_MAX_WAITING, settings.OIDC_TIMEOUT, op.latency = 2, 30, 0.02
     with ThreadPoolExecutor(8) as threads:
         documents = list(threads.map(lambda _: transport.get_json(op.issuer + DISCOVERY), range(8)))
     assert [document["issuer"] for document in documents] == [op.issuer] * 8

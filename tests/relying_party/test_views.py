@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -162,7 +163,7 @@ def debugging(settings: Any) -> None:
 
 
 def test_the_page_says_what_happened_and_what_to_do(failed: Any, browser: Browser) -> None:
-    page, refusal = failed.content.decode(), browser.refusals[0]
+    page, refusal = unescape(failed.content.decode()), browser.refusals[0]
     assert failed.status_code == refusal["reason"].status
     assert str(refusal["reason"].explanation) in page
     assert str(refusal["reason"].action) in page
@@ -178,7 +179,7 @@ def test_the_page_has_no_text_of_the_op(failed: Any) -> None:
 
 
 def test_while_debugging_the_page_has_reason_detail_and_hint(debugging: None, failed: Any) -> None:
-    page = failed.content.decode()
+    page = unescape(failed.content.decode())
     assert "op_error" in page
     assert "HTTP 400" in page
     assert errors.OP_ERROR.hint in page
@@ -269,7 +270,7 @@ def test_a_user_policy_that_raises_gets_a_page(
     monkeypatch.setattr("oidc.backends.OIDCAuthenticationBackend.verify_claims", verify_claims)
     response = browser.log_in()
     assert response.status_code == status
-    assert str(says) in response.content.decode()
+    assert str(says) in unescape(response.content.decode())
 
 
 def test_a_backend_that_returns_nobody_refuses(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +282,7 @@ def test_an_inactive_user_reads_so(browser: Browser) -> None:
     browser.log_in()
     get_user_model().objects.update(is_active=False)
     browser.client.logout()
-    assert str(errors.USER_INACTIVE.explanation) in browser.log_in().content.decode()
+    assert str(errors.USER_INACTIVE.explanation) in unescape(browser.log_in().content.decode())
     assert browser.refusals[-1]["user"] == get_user_model().objects.get()
 
 

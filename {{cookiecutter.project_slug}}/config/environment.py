@@ -5,7 +5,6 @@ import difflib
 import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,10 +93,9 @@ class Environment:
             if "ENV_FILE" in os.environ or not isinstance(error, FileNotFoundError):
                 self.problem(str(env_file), f"cannot be read as UTF-8 text ({type(error).__name__}).")
             return ""
-        for number, line in enumerate(lines, 1):
-            if not ENV_LINE.match(line):
-                # The line itself may hold a secret.
-                self.problem(f"{env_file.name} line {number}", "must be NAME=value, without spaces around the sign.")
+        for number in (number for number, line in enumerate(lines, 1) if not ENV_LINE.match(line)):
+            # The line itself may hold a secret.
+            self.problem(f"{env_file.name} line {number}", "must be NAME=value, without spaces around the sign.")
         return "\n".join(filter(ENV_LINE.match, lines))
 
     def _read(self, name: str, cast: Callable[[str], T], default: T, hint: str = "") -> T:
@@ -136,9 +134,10 @@ def _key(value: bytes) -> str | bytes:
 
 
 def _database(value: str) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    with suppress(ValueError):  # its message shows a part of the password
-        config = environ.Env.db_url_config(value)
+    try:
+        config: dict[str, Any] = environ.Env.db_url_config(value)
+    except ValueError:  # its message shows a part of the password
+        config = {}
     if not config.get("ENGINE", "").startswith("django."):
         raise ValueError("must be a URL such as postgres://user:password@host:5432/name (write / and ? as %2F and %3F)")
     return config

@@ -4,7 +4,6 @@ Django settings.
 What differs between environments comes from environment variables, which `.env.example` lists. What differs between
 sites is written here: change it. All settings of the login, with their defaults, are in `oidc/README.md`.
 
-https://docs.djangoproject.com/en/{{ cookiecutter.django_version }}/topics/settings/
 https://docs.djangoproject.com/en/{{ cookiecutter.django_version }}/ref/settings/
 """
 
@@ -108,14 +107,13 @@ DATABASES = {"default": env.database("DATABASE_URL", default=SQLITE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 options = DATABASES["default"].setdefault("OPTIONS", {})
-match DATABASES["default"]["ENGINE"]:
-    case "django.db.backends.sqlite3":
-        # Writers wait for one another instead of failing with "database is locked".
-        options.update(transaction_mode="IMMEDIATE", timeout=20)
-        options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-    case "django.db.backends.postgresql":
-        # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
-        options.setdefault("pool", {"min_size": 1, "max_size": 16})
+if DATABASES["default"]["ENGINE"] == SQLITE["ENGINE"]:
+    # Writers wait for one another instead of failing with "database is locked".
+    options |= {"transaction_mode": "IMMEDIATE", "timeout": 20}
+    options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
+    options.setdefault("pool", {"min_size": 1, "max_size": 16})
 
 # Cache: keys and metadata of the sign-in service, and spent login attempts. In production all processes share one.
 # https://docs.djangoproject.com/en/stable/ref/settings/#caches
@@ -125,22 +123,15 @@ CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
 # Sessions, cookies and transport
 # https://docs.djangoproject.com/en/stable/topics/security/
 
-SERVED_OVER_HTTPS = site.scheme == "https"
-# A cookie with this prefix cannot come from a neighbouring host of the domain.
-COOKIE_PREFIX = "__Host-" if SERVED_OVER_HTTPS else ""
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
-SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
-SESSION_COOKIE_SECURE = SERVED_OVER_HTTPS
-CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
-CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
 CSRF_FAILURE_VIEW = "pages.errors.csrf_failure"
-
-SECURE_SSL_REDIRECT = SERVED_OVER_HTTPS
-SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=365 * 24 * 60 * 60) if SERVED_OVER_HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-SECURE_HSTS_PRELOAD = True
-X_FRAME_OPTIONS = "DENY"
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = site.scheme == "https"
+SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=365 * 24 * 60 * 60) if SECURE_SSL_REDIRECT else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+if SECURE_SSL_REDIRECT:
+    # A cookie with this prefix cannot come from a neighbouring host of the domain.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 
 # Only a proxy that always sets X-Forwarded-Proto itself may be believed, so this is off by default.
 if env.flag("TRUST_PROXY_HEADERS", default=False):
@@ -160,8 +151,6 @@ CSP_DIRECTIVES = {
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_I18N = True
-USE_TZ = True
 
 # Static files, served by WhiteNoise
 # https://docs.djangoproject.com/en/stable/howto/static-files/
@@ -171,12 +160,10 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+if DEBUG:
+    STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 # Users: who may log in, and who they are here, is decided in accounts/backends.py
 # https://docs.djangoproject.com/en/stable/topics/auth/
@@ -210,7 +197,6 @@ if OIDC_OP_CA_BUNDLE and not Path(OIDC_OP_CA_BUNDLE).exists():
     env.problem("OIDC_OP_CA_BUNDLE", "names a file that does not exist; leave it empty for the public authorities.")
 
 # This site as a client of it: one registration for each environment, the secret never in a tracked file.
-
 OIDC_RP_CLIENT_ID = env.text("OIDC_RP_CLIENT_ID", hint="The provider gives one to every site that is registered.")
 OIDC_TOKEN_ENDPOINT_AUTH_METHOD = ""  # what the provider's metadata prefers; "none" for a client without a secret
 if OIDC_TOKEN_ENDPOINT_AUTH_METHOD != "none":
@@ -227,7 +213,6 @@ OIDC_LOGOUT_DIALECT = "cognito"
 {% endif %}
 
 # Sessions are renewed at the sign-in service this often, in seconds (0: never), and end after half a day at the latest.
-
 OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = env.number("OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", default={{ cookiecutter.session_renewal_seconds | int }})
 OIDC_RENEWAL = env.choice("OIDC_RENEWAL", ["redirect", "refresh_token"], default="redirect")
 OIDC_SESSION_MAX_SECONDS = 12 * 60 * 60
@@ -244,11 +229,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_secrets"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        "django": {"level": LOG_LEVEL},
+        **{name: {"level": LOG_LEVEL} for name in ("django", "mozilla_django_oidc", "oidc", "accounts")},
         "django.server": {"level": LOG_LEVEL, "propagate": True},
-        "oidc": {"level": LOG_LEVEL},
-        "accounts": {"level": LOG_LEVEL},
-        "mozilla_django_oidc": {"level": LOG_LEVEL},
     },
 }
 

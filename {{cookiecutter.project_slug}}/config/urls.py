@@ -6,17 +6,11 @@ https://docs.djangoproject.com/en/stable/topics/http/urls/
 from django.contrib import admin
 from django.urls import include, path
 
-from oidc.break_glass import break_glass
-from oidc.logout import LogoutView
-from oidc.views import admin_login
-
 urlpatterns = [
     path("", include("pages.urls")),
     path("oidc/", include("oidc.urls")),
     # The admin's own pages to log in and out would leave out the sign-in service.
-    path("admin/login/", admin_login),
-    path("admin/logout/", LogoutView.as_view()),
-    path("admin/password/", break_glass),
+    path("admin/", include("oidc.admin_urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -22,9 +22,8 @@ class IdentityInline(admin.TabularInline):  # type: ignore[type-arg]  # not gene
         return False
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
-        if db_field.name == "issuer":
-            kwargs["initial"] = conf.OIDC_OP_ISSUER
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        initial = {"initial": conf.OIDC_OP_ISSUER} if db_field.name == "issuer" else {}
+        return super().formfield_for_dbfield(db_field, request, **kwargs | initial)
 
 
 class ReadOnly:
@@ -49,9 +48,8 @@ class SignInAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let a record go with its user, as Django asks here then too, but not by itself."""
-        here = request.resolver_match and request.resolver_match.url_name
-        is_by_itself = not here or here.startswith("oidc_signin")
-        return not is_by_itself and admin.ModelAdmin.has_delete_permission(self, request, obj)
+        page = (request.resolver_match and request.resolver_match.url_name) or "oidc_signin"
+        return not page.startswith("oidc_signin") and admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
 class SignInInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]

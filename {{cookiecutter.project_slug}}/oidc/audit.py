@@ -1,7 +1,6 @@
 """What happened to whom: one line in the log for each event, and a record of each login.
 
-Lines name users by their key; tokens, addresses and names stay out. A login and its refusal are logged where they
-happen, in `oidc.views`.
+Lines name users by their key, never by name or address. `oidc.views` itself logs logins and refusals.
 """
 
 import logging
@@ -16,7 +15,7 @@ from oidc.internal import session
 from oidc.models import SignIn
 from oidc.signals import identity_linked, login_refused, rights_changed, user_created, user_deactivated
 
-PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"  # noqa: S105 - the path of a class
+PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"
 LINES = {
     user_created: "user created user={user.pk}",
     identity_linked: "identity linked user={user.pk} issuer={issuer}",
@@ -30,8 +29,8 @@ logger = logging.getLogger(__name__)
 @receiver(list(LINES))
 def log_event(signal: Signal, **details: Any) -> None:
     """Write the line of a signal; lists are written with commas."""
-    words = {name: ",".join(value) or "-" for name, value in details.items() if isinstance(value, list)}
-    logger.info(LINES[signal].format(**details | words))
+    lists = {name: ",".join(value) or "-" for name, value in details.items() if isinstance(value, list)}
+    logger.info(LINES[signal].format(**details | lists))
 
 
 @receiver(user_logged_in)

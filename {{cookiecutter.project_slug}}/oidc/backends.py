@@ -91,11 +91,12 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
 
     def get_username(self, claims: Claims) -> str:
         """Return an unused username: from OIDC_USERNAME_ALGO where it is set, else from `username_claim`."""
-        name = super().get_username(claims) if conf.OIDC_USERNAME_ALGO else users.username_from(claims, self.username_claim)
-        return users.unused_username(str(name))
+        if conf.OIDC_USERNAME_ALGO:
+            return users.unused_username(str(super().get_username(claims)))
+        return users.unused_username(users.username_from(claims, self.username_claim))
 
     def _find_or_make(self, claims: Claims) -> AbstractBaseUser | None:
-        """Apply the policy; first logins of one person that race for the same user end in one: the loser looks again."""
+        """Apply the policy; of two first logins of one person at once, the one that loses the race looks again."""
         for races in range(MAX_RACES):
             try:
                 with transaction.atomic():
@@ -117,7 +118,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         if found:
             if not found[0].is_active:
                 raise LoginError(errors.USER_INACTIVE, f"user {found[0].pk}", user=found[0])
-            user = self.update_user(found[0], claims)
+            user: AbstractBaseUser | None = self.update_user(found[0], claims)
         elif conf.OIDC_CREATE_USER:
             user = self.create_user(claims)
             transaction.on_commit(partial(user_created.send, type(user), user=user))
@@ -136,11 +137,10 @@ def _bind(user: Any, claims: Claims, *, may_move: bool) -> None:
     """
     issuer, subject = claims["iss"], claims["sub"]
     identity, is_new = Identity.objects.get_or_create(issuer=issuer, subject=subject, defaults={"user": user})
-    if not is_new and identity.user_id == user.pk:
-        return
-    if not is_new:
+    if identity.user_id != user.pk:
         if not may_move:
             raise IntegrityError("issuer and subject belong to another user")
         Identity.objects.filter(pk=identity.pk).update(user=user)
-    send = partial(identity_linked.send, type(user), user=user, issuer=issuer, subject=subject)
-    transaction.on_commit(send)
+    elif not is_new:
+        return
+    transaction.on_commit(partial(identity_linked.send, type(user), user=user, issuer=issuer, subject=subject))

@@ -7,11 +7,13 @@ from datetime import timedelta
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
+from oidc.internal import session
 from oidc.internal.conf import conf
 from oidc.models import SignIn
 
@@ -32,6 +34,8 @@ def break_glass(request: HttpRequest) -> HttpResponse:
     if not conf.BREAK_GLASS_LOGIN:
         raise Http404
     if request.method != "POST":
+        # Who is logged in by the OP needs the form too: the OP cannot renew that session.
+        request.user = AnonymousUser()
         return admin.site.login(request)
     # As the form reads it, so that no other spelling of a name gets attempts of its own.
     name = unicodedata.normalize("NFKC", request.POST.get("username", "").strip()).replace("\0", "")
@@ -46,11 +50,14 @@ def break_glass(request: HttpRequest) -> HttpResponse:
         logger.warning("password login closed user=%s", user and user.pk)
         text = _("Too many wrong passwords. Wait a quarter of an hour.")
         return HttpResponse(text, status=429, content_type="text/plain; charset=utf-8")
+    former_key = request.session.session_key
     response: HttpResponse = admin.site.login(request)
-    if not isinstance(response, HttpResponseRedirect):
+    if isinstance(response, HttpResponseRedirect):
+        attempt.delete()
+        session.forget(former_key)
+        session.release(request.session)
+        request.session.set_expiry(SESSION_SECONDS)
+        logger.warning("password login succeeded user=%s", request.user.pk)
+    else:
         logger.warning("password login refused user=%s", user and user.pk)
-        return response
-    attempt.delete()
-    request.session.set_expiry(SESSION_SECONDS)
-    logger.warning("password login succeeded user=%s", request.user.pk)
     return response

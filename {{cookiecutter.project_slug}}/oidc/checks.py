@@ -3,6 +3,7 @@
 https://docs.djangoproject.com/en/stable/topics/checks/
 """
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,72 +25,48 @@ OF_SITES = {"OIDC_GROUPS_CLAIM", "OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}
 
 
 @register(Tags.security)
-def check_session_engine(**kwargs: Any) -> list[CheckMessage]:
-    """Sessions in cookies can be replayed, cannot be ended, and would show tokens to the browser."""
-    if not conf.SESSION_ENGINE.endswith(".signed_cookies"):
-        return []
-    message = "SESSION_ENGINE keeps sessions in cookies, which can be replayed after logout."
-    return [Error(message, hint="Use django.contrib.sessions.backends.db, cached_db or cache.", id="oidc.E001")]
-
-
-@register(Tags.security)
-def check_session_cookie(**kwargs: Any) -> list[CheckMessage]:
-    """A Strict session cookie is not sent when the OP redirects back, so every login would seem to be lost."""
-    if conf.SESSION_COOKIE_SAMESITE != "Strict":
-        return []
-    message = 'SESSION_COOKIE_SAMESITE is "Strict": the browser would not show the session after a login.'
-    return [Error(message, hint='Use "Lax", Django\'s default.', id="oidc.E002")]
-
-
-@register(Tags.security)
-def check_sign_key(**kwargs: Any) -> list[CheckMessage]:
-    """OIDC_RP_IDP_SIGN_KEY is a public key or certificate in PEM or DER format."""
-    if not conf.OIDC_RP_IDP_SIGN_KEY:
-        return []
+def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Settings have values with which logins work and are safe."""
+    if conf.SESSION_ENGINE.endswith(".signed_cookies"):
+        # They also cannot be ended, and would show tokens to the browser.
+        message = "SESSION_ENGINE keeps sessions in cookies, which can be replayed after logout."
+        yield Error(message, "Use django.contrib.sessions.backends.db, cached_db or cache.", id="oidc.E001")
+    if conf.SESSION_COOKIE_SAMESITE == "Strict":
+        # It is not sent when the OP redirects back, so every login would seem to be lost.
+        message = 'SESSION_COOKIE_SAMESITE is "Strict": the browser would not show the session after a login.'
+        yield Error(message, 'Use "Lax", Django\'s default.', id="oidc.E002")
     try:
-        keys.load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
+        if conf.OIDC_RP_IDP_SIGN_KEY:
+            keys.load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
     except ValueError:
         hint = "Give the OP's public key or certificate in PEM or DER format, or leave it unset."
-        return [Error("OIDC_RP_IDP_SIGN_KEY is not a public key.", hint=hint, id="oidc.E003")]
-    return []
+        yield Error("OIDC_RP_IDP_SIGN_KEY is not a public key.", hint, id="oidc.E003")
+    if conf.OIDC_RP_SIGN_ALGO not in keys.SUPPORTED:
+        message = f"OIDC_RP_SIGN_ALGO is {conf.OIDC_RP_SIGN_ALGO!r}, which this site does not verify."
+        yield Error(message, f"Use one of {', '.join(keys.SUPPORTED)}.", id="oidc.E004")
+    if conf.OIDC_RP_SIGN_ALGO == "HS256" and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
+        # A secret that signs has to be as long as the hash (RFC 7518 3.2).
+        message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."
+        yield CheckWarning(message, "Let the OP make a longer one, or sign with RS256.", id="oidc.W001")
 
 
 @register(Tags.security)
-def check_sign_algorithm(**kwargs: Any) -> list[CheckMessage]:
-    """OIDC_RP_SIGN_ALGO is one that this site can verify."""
-    if conf.OIDC_RP_SIGN_ALGO in keys.SUPPORTED:
-        return []
-    message = f"OIDC_RP_SIGN_ALGO is {conf.OIDC_RP_SIGN_ALGO!r}, which this site does not verify."
-    return [Error(message, hint=f"Use one of {', '.join(keys.SUPPORTED)}.", id="oidc.E004")]
-
-
-@register(Tags.security)
-def check_client_secret(**kwargs: Any) -> list[CheckMessage]:
-    """Where the client secret signs, it is as long as the hash (RFC 7518 3.2)."""
-    if conf.OIDC_RP_SIGN_ALGO != "HS256" or len(conf.OIDC_RP_CLIENT_SECRET.encode()) >= 32:
-        return []
-    message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."
-    return [CheckWarning(message, hint="Let the OP make a longer one, or sign with RS256.", id="oidc.W001")]
-
-
-@register(Tags.security)
-def check_names(**kwargs: Any) -> list[CheckMessage]:
+def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
     """Every OIDC_* setting is one that somebody reads: a misspelled one would be ignored."""
     known = {name for name in vars(Conf) if name.startswith("OIDC_")} | OF_SITES
-    messages: list[CheckMessage] = []
-    for name in sorted(name for name in dir(settings) if name.startswith("OIDC_") and name not in known):
-        nearest = get_close_matches(name, known, 1)
-        hint = f"Did you mean {nearest[0]}?" if nearest else "Rename it if it is your own: OIDC_ belongs to logins."
+    for name in sorted({name for name in dir(settings) if name.startswith("OIDC_")} - known):
         if name in WITHOUT_EFFECT:
             hint = "Remove it: what it turns on is always on here, and what it turns off cannot be turned off."
-        messages.append(CheckWarning(f"Nothing reads the setting {name}.", hint=hint, id="oidc.W002"))
-    return messages
+        elif nearest := get_close_matches(name, known, 1):
+            hint = f"Did you mean {nearest[0]}?"
+        else:
+            hint = "Rename it if it is your own: OIDC_ belongs to logins."
+        yield CheckWarning(f"Nothing reads the setting {name}.", hint, id="oidc.W002")
 
 
 @register(Tags.security, deploy=True)
-def check_cache(**kwargs: Any) -> list[CheckMessage]:
-    """With a cache for each process, every process fetches the OP's keys for itself."""
-    if not conf.CACHES["default"]["BACKEND"].endswith((".LocMemCache", ".DummyCache")):
-        return []
-    message = "CACHE_URL is not set: the processes of this site do not share the OP's keys and spent attempts."
-    return [Info(message, hint="Set CACHE_URL to a shared cache, e.g. redis://host:6379/0.", id="oidc.I001")]
+def check_cache(**kwargs: Any) -> Iterator[CheckMessage]:
+    """All processes share a cache, or each of them fetches the OP's keys for itself."""
+    if conf.CACHES["default"]["BACKEND"].endswith((".LocMemCache", ".DummyCache")):
+        message = "CACHE_URL is not set: the processes of this site do not share the OP's keys and spent attempts."
+        yield Info(message, "Set CACHE_URL to a shared cache, e.g. redis://host:6379/0.", id="oidc.I001")

@@ -18,20 +18,16 @@ def groups(claims: Claims, path: str) -> set[str] | None:
     `path` names the claim, with dots for what lies deeper: realm_access.roles. Shapes: a list of names or of objects
     with a name, an object whose keys are names, one text with spaces. A slash that begins a name (Keycloak) is dropped.
     """
-    try:
-        value = at_path(claims, path)
-    except KeyError:
-        return None
-    if value is None:
-        return None
-    if isinstance(value, str):
-        names: list[object] = list(value.split())
-    elif isinstance(value, Mapping):
-        names = [name for name, member in value.items() if member is not None and member is not False]
-    elif isinstance(value, list):
-        names = [_name(item) if isinstance(item, Mapping) else item for item in value]
-    else:
-        names = []
+    names: list[object] = []
+    match _at_path(claims, path):
+        case None:
+            return None
+        case str(words):
+            names = [*words.split()]
+        case Mapping() as members:
+            names = [name for name, member in members.items() if member is not None and member is not False]
+        case list(items):
+            names = [_name(item) if isinstance(item, Mapping) else item for item in items]
     return {plain_group(name) for name in names if isinstance(name, str) and name}
 
 
@@ -69,19 +65,16 @@ def text(value: object, max_length: int | None = None) -> str | None:
     return cleaned if max_length is None or len(cleaned) <= max_length else None
 
 
-def at_path(claims: object, path: str) -> Any:
-    """Return the claim at a path with dots, e.g. resource_access.site.roles; raises `KeyError` if there is none.
-
-    A claim whose name has dots itself, such as https://example.org/groups, is found too.
-    """
+def _at_path(claims: object, path: str) -> Any:
+    """Return the claim at a path with dots, None if there is none; dots may be part of a name, as in a URL, too."""
     if not isinstance(claims, Mapping):
-        raise KeyError(path)
+        return None
     if path in claims:
         return claims[path]
-    for position in (index for index, character in enumerate(path) if character == "."):
-        if path[:position] in claims:
-            return at_path(claims[path[:position]], path[position + 1 :])
-    raise KeyError(path)
+    for dot in re.finditer(r"\.", path):
+        if path[: dot.start()] in claims:
+            return _at_path(claims[path[: dot.start()]], path[dot.end() :])
+    return None
 
 
 def _name(group: Mapping[str, Any]) -> object:

@@ -44,156 +44,92 @@ class Reason:
     kind: Kind = Kind.REFUSED
 
 
+# ruff would make eight lines of each.
+# fmt: off
 # The browser and its attempt
-ATTEMPT_UNKNOWN = Reason(
-    "attempt_unknown", 400, _("This login was not started in this browser, or it was finished before."), _AGAIN,
-    "The attempt cookie is missing: cookies blocked, another host name than SITE_URL's, or a replayed callback.",
-    Kind.INVALID,
-)  # fmt: skip
-ATTEMPT_EXPIRED = Reason(
-    "attempt_expired", 400, _("The login took longer than ten minutes."), _AGAIN,
-    "The person waited at the OP, or this machine's clock jumped.", Kind.INVALID,
-)  # fmt: skip
-CALLBACK_MALFORMED = Reason(
-    "callback_malformed", 400, _("The sign-in service sent back an incomplete response."), _AGAIN,
-    "RFC 6749 4.1.2: the callback needs one state and one code or error.", Kind.INVALID,
-)  # fmt: skip
-CALLBACK_ISSUER = Reason(
-    "callback_issuer", 400, _("The response came from another sign-in service than the one that was asked."), _TELL,
-    "RFC 9207 2.4: `iss` in the callback must be OIDC_OP_ISSUER, and must be there if the metadata announces it.",
-    Kind.INVALID,
-)  # fmt: skip
+ATTEMPT_UNKNOWN = Reason("attempt_unknown", 400,
+    _("This login was not started in this browser, or it was finished before."), _AGAIN,
+    "No attempt cookie: cookies blocked, another host name than SITE_URL's, or a replayed callback.", Kind.INVALID)
+ATTEMPT_EXPIRED = Reason("attempt_expired", 400, _("The login took longer than ten minutes."), _AGAIN,
+    "The person waited at the OP, or this machine's clock jumped.", Kind.INVALID)
+CALLBACK_MALFORMED = Reason("callback_malformed", 400, _("The sign-in service sent back an incomplete response."),
+    _AGAIN, "RFC 6749 4.1.2: the callback needs one state and one code or error.", Kind.INVALID)
+CALLBACK_ISSUER = Reason("callback_issuer", 400,
+    _("The response came from another sign-in service than the one that was asked."), _TELL,
+    "RFC 9207 2.4: `iss` must be OIDC_OP_ISSUER, and must be there if the metadata announces it.", Kind.INVALID)
 # What the OP told the person
-ACCESS_DENIED = Reason(
-    "access_denied", 403, _("The login was cancelled, or the sign-in service did not allow it."), _ASK,
-    "The OP sent error=access_denied: the person declined, or is not assigned to this client there.",
-)  # fmt: skip
-OP_ERROR = Reason(
-    "op_error", 400, _("The sign-in service could not complete the login."), _TELL,
-    "The OP sent an error; its code is in the log line. Often a redirect URI or scope it does not know.",
-    Kind.MISCONFIGURED,
-)  # fmt: skip
+ACCESS_DENIED = Reason("access_denied", 403, _("The login was cancelled, or the sign-in service did not allow it."),
+    _ASK, "The OP sent error=access_denied: the person declined, or is not assigned to this client there.")
+OP_ERROR = Reason("op_error", 400, _("The sign-in service could not complete the login."), _TELL,
+    "The log line has its error code. Often a redirect URI or scope that the OP does not know.", Kind.MISCONFIGURED)
 # Reaching the OP
-OP_UNAVAILABLE = Reason(
-    "op_unavailable", 503, _("The sign-in service has a problem of its own at the moment."), _LATER,
-    "The OP sent server_error or temporarily_unavailable.", Kind.OUTAGE,
-)  # fmt: skip
-OP_UNREACHABLE = Reason(
-    "op_unreachable", 503, _("The sign-in service cannot be reached at the moment."), _LATER,
-    "No connection to the OP: its address, DNS, proxy, firewall, or its TLS certificate (OIDC_OP_CA_BUNDLE).",
-    Kind.OUTAGE,
-)  # fmt: skip
-OP_TIMEOUT = Reason(
-    "op_timeout", 504, _("The sign-in service did not respond in time."), _LATER,
-    "The OP took longer than OIDC_TIMEOUT seconds.", Kind.OUTAGE,
-)  # fmt: skip
-OP_BUSY = Reason(
-    "op_busy", 503, _("The sign-in service is slow and many people are waiting."), _LATER,
-    "OIDC_OP_MAX_WAITING requests of this process were waiting for the OP already.", Kind.OUTAGE,
-)  # fmt: skip
-OP_RESPONSE = Reason(
-    "op_response", 502, _("The sign-in service sent a response that this site cannot use."), _TELL,
-    "The OP's response was not JSON, too large, a redirect, or of an unexpected status; the log names the endpoint.",
-    Kind.MISCONFIGURED,
-)  # fmt: skip
-METADATA_INVALID = Reason(
-    "metadata_invalid", 502, _("The sign-in service describes itself in a way that this site cannot trust."), _TELL,
-    "Discovery 4.3: the document's issuer must equal OIDC_OP_ISSUER exactly, its endpoints must be https.",
-    Kind.MISCONFIGURED,
-)  # fmt: skip
-CODE_REFUSED = Reason(
-    "code_refused", 400, _("The sign-in service did not accept its own confirmation; it may have been too old."), _AGAIN,
-    "invalid_grant: the code was used or has expired, or the redirect URI or PKCE verifier differs.", Kind.INVALID,
-)  # fmt: skip
-CLIENT_REFUSED = Reason(
-    "client_refused", 502, _("The sign-in service does not accept this site."), _TELL,
-    "Check OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.", Kind.MISCONFIGURED,
-)  # fmt: skip
+OP_UNAVAILABLE = Reason("op_unavailable", 503, _("The sign-in service has a problem of its own at the moment."),
+    _LATER, "The OP sent server_error or temporarily_unavailable.", Kind.OUTAGE)
+OP_UNREACHABLE = Reason("op_unreachable", 503, _("The sign-in service cannot be reached at the moment."), _LATER,
+    "Check the OP's address, DNS, proxy, firewall and TLS certificate (OIDC_OP_CA_BUNDLE).", Kind.OUTAGE)
+OP_TIMEOUT = Reason("op_timeout", 504, _("The sign-in service did not respond in time."), _LATER,
+    "The OP took longer than OIDC_TIMEOUT seconds.", Kind.OUTAGE)
+OP_BUSY = Reason("op_busy", 503, _("The sign-in service is slow and many people are waiting."), _LATER,
+    "OIDC_OP_MAX_WAITING requests of this process were waiting for the OP already.", Kind.OUTAGE)
+OP_RESPONSE = Reason("op_response", 502, _("The sign-in service sent a response that this site cannot use."), _TELL,
+    "Not JSON, too large, a redirect, or an unexpected status; the log names the endpoint.", Kind.MISCONFIGURED)
+METADATA_INVALID = Reason("metadata_invalid", 502,
+    _("The sign-in service describes itself in a way that this site cannot trust."), _TELL,
+    "Discovery 4.3: issuer must equal OIDC_OP_ISSUER exactly, endpoints must be https.", Kind.MISCONFIGURED)
+CODE_REFUSED = Reason("code_refused", 400,
+    _("The sign-in service did not accept its own confirmation; it may have been too old."), _AGAIN,
+    "invalid_grant: the code was used or has expired, or the redirect URI or PKCE verifier differs.", Kind.INVALID)
+CLIENT_REFUSED = Reason("client_refused", 502, _("The sign-in service does not accept this site."), _TELL,
+    "Check OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.", Kind.MISCONFIGURED)
 # The ID Token: OpenID Connect Core 3.1.3.7
-ID_TOKEN_MISSING = Reason(
-    "id_token_missing", 403, _("The sign-in service did not say who you are."), _TELL,
-    "No id_token in the token response: is `openid` in OIDC_RP_SCOPES?", Kind.MISCONFIGURED,
-)  # fmt: skip
-ID_TOKEN_MALFORMED = Reason(
-    "id_token_malformed", 403, _("The sign-in service sent a damaged identity."), _TELL, "Not a JWT of sane size.",
-    Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_ALGORITHM = Reason(
-    "id_token_algorithm", 403, _("The sign-in service protects identities in another way than expected."), _TELL,
-    "The token's `alg` is not OIDC_RP_SIGN_ALGO.", Kind.MISCONFIGURED,
-)  # fmt: skip
-ID_TOKEN_KEY = Reason(
-    "id_token_key", 403, _("The identity could not be checked, because its key is unknown."), _TELL,
-    "No single key in the OP's key set fits the token's kid, type and use.", Kind.MISCONFIGURED,
-)  # fmt: skip
-ID_TOKEN_SIGNATURE = Reason(
-    "id_token_signature", 403, _("The identity is not genuine."), _TELL, "The signature does not verify.", Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_ISSUER = Reason(
-    "id_token_issuer", 403, _("The identity comes from another sign-in service."), _TELL,
-    "`iss` must equal OIDC_OP_ISSUER exactly, trailing slash included.", Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_AUDIENCE = Reason(
-    "id_token_audience", 403, _("The identity was made for another site."), _TELL,
-    "`aud` must contain OIDC_RP_CLIENT_ID and nothing outside OIDC_TRUSTED_AUDIENCES; `azp` must be the client id.",
-    Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_TIME = Reason(
-    "id_token_time", 403, _("The identity is not valid at this time."), _AGAIN,
-    "Times are judged with 60 s of leeway: compare the clocks of this machine and the OP.", Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_SUBJECT = Reason(
-    "id_token_subject", 403, _("The identity has no usable name."), _TELL,
-    "`sub`: 1 to 255 ASCII characters, and at a renewal the same as at the login.", Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_NONCE = Reason(
-    "id_token_nonce", 403, _("The identity does not belong to this login."), _AGAIN,
-    "`nonce` must be the one that was sent.", Kind.INVALID,
-)  # fmt: skip
-ID_TOKEN_ACCESS_TOKEN = Reason(
-    "id_token_access_token", 403, _("The identity does not belong to the rest of the response."), _TELL,
-    "`at_hash` does not fit the access token.", Kind.INVALID,
-)  # fmt: skip
-AUTHENTICATION_TOO_OLD = Reason(
-    "authentication_too_old", 403, _("You have to log in again at the sign-in service."), _AGAIN,
-    "`auth_time` is missing, older than the max_age that was asked for, or not the one of the login.", Kind.INVALID,
-)  # fmt: skip
-AUTHENTICATION_TOO_WEAK = Reason(
-    "authentication_too_weak", 403, _("A stronger kind of login is needed here."), _TELL,
-    "`acr` is none of the acr_values that were asked for.", Kind.INVALID,
-)  # fmt: skip
+ID_TOKEN_MISSING = Reason("id_token_missing", 403, _("The sign-in service did not say who you are."), _TELL,
+    "No id_token in the token response: is `openid` in OIDC_RP_SCOPES?", Kind.MISCONFIGURED)
+ID_TOKEN_MALFORMED = Reason("id_token_malformed", 403, _("The sign-in service sent a damaged identity."), _TELL,
+    "Not a JWT of sane size.", Kind.INVALID)
+ID_TOKEN_ALGORITHM = Reason("id_token_algorithm", 403,
+    _("The sign-in service protects identities in another way than expected."), _TELL,
+    "The token's `alg` is not OIDC_RP_SIGN_ALGO.", Kind.MISCONFIGURED)
+ID_TOKEN_KEY = Reason("id_token_key", 403, _("The identity could not be checked, because its key is unknown."), _TELL,
+    "No single key in the OP's key set fits the token's kid, type and use.", Kind.MISCONFIGURED)
+ID_TOKEN_SIGNATURE = Reason("id_token_signature", 403, _("The identity is not genuine."), _TELL,
+    "The signature does not verify.", Kind.INVALID)
+ID_TOKEN_ISSUER = Reason("id_token_issuer", 403, _("The identity comes from another sign-in service."), _TELL,
+    "`iss` must equal OIDC_OP_ISSUER exactly, trailing slash included.", Kind.INVALID)
+ID_TOKEN_AUDIENCE = Reason("id_token_audience", 403, _("The identity was made for another site."), _TELL,
+    "`aud` must be OIDC_RP_CLIENT_ID, beside it only OIDC_TRUSTED_AUDIENCES; `azp` the client id.", Kind.INVALID)
+ID_TOKEN_TIME = Reason("id_token_time", 403, _("The identity is not valid at this time."), _AGAIN,
+    "Times are judged with 60 s of leeway: compare the clocks of this machine and the OP.", Kind.INVALID)
+ID_TOKEN_SUBJECT = Reason("id_token_subject", 403, _("The identity has no usable name."), _TELL,
+    "`sub`: 1 to 255 ASCII characters, and at a renewal the same as at the login.", Kind.INVALID)
+ID_TOKEN_NONCE = Reason("id_token_nonce", 403, _("The identity does not belong to this login."), _AGAIN,
+    "`nonce` must be the one that was sent.", Kind.INVALID)
+ID_TOKEN_ACCESS_TOKEN = Reason("id_token_access_token", 403,
+    _("The identity does not belong to the rest of the response."), _TELL, "`at_hash` does not fit the access token.",
+    Kind.INVALID)
+AUTHENTICATION_TOO_OLD = Reason("authentication_too_old", 403, _("You have to log in again at the sign-in service."),
+    _AGAIN, "`auth_time` is missing, older than max_age, or not that of the login.", Kind.INVALID)
+AUTHENTICATION_TOO_WEAK = Reason("authentication_too_weak", 403, _("A stronger kind of login is needed here."), _TELL,
+    "`acr` is none of the acr_values that were asked for.", Kind.INVALID)
 # Userinfo: OpenID Connect Core 5.3
-USERINFO_INVALID = Reason(
-    "userinfo_invalid", 403, _("The sign-in service sent details about you that this site cannot use."), _TELL,
-    "Neither a JSON object nor a JWT signed by the issuer for this client.", Kind.INVALID,
-)  # fmt: skip
-USERINFO_SUBJECT = Reason(
-    "userinfo_subject", 403, _("The sign-in service sent details about somebody else."), _TELL,
-    "Core 5.3.2: `sub` of userinfo must equal `sub` of the ID Token.", Kind.INVALID,
-)  # fmt: skip
+USERINFO_INVALID = Reason("userinfo_invalid", 403,
+    _("The sign-in service sent details about you that this site cannot use."), _TELL,
+    "Neither a JSON object nor a JWT signed by the issuer for this client.", Kind.INVALID)
+USERINFO_SUBJECT = Reason("userinfo_subject", 403, _("The sign-in service sent details about somebody else."), _TELL,
+    "Core 5.3.2: `sub` of userinfo must equal `sub` of the ID Token.", Kind.INVALID)
 # The site's user policy
-CLAIMS_REFUSED = Reason(
-    "claims_refused", 403, _("Your account may not use this site."), _ASK, "verify_claims of the backend said no.",
-)  # fmt: skip
-GROUPS_MISSING = Reason(
-    "groups_missing", 403, _("The sign-in service did not say which groups you are in."), _ASK,
-    "The groups claim did not come. Entra ID leaves groups out for people in more than 200: let it send only groups "
-    "assigned to the application, or use app roles.",
-)  # fmt: skip
-USER_UNKNOWN = Reason(
-    "user_unknown", 403, _("You have no account here yet, and accounts are made by an administrator."), _ASK,
-    "OIDC_CREATE_USER is off: make the user in the admin, with the subject that the log line names.",
-)  # fmt: skip
-USER_AMBIGUOUS = Reason(
-    "user_ambiguous", 403, _("More than one account fits you."), _ASK, "filter_users_by_claims found several users.",
-)  # fmt: skip
-USER_INACTIVE = Reason(
-    "user_inactive", 403, _("Your account here has been deactivated."), _ASK, "is_active is off.",
-)  # fmt: skip
-POLICY_FAILED = Reason(
-    "policy_failed", 503, _("This site could not work out your account."), _TELL,
-    "A method of the backend raised an exception; its traceback is in the log.", Kind.MISCONFIGURED,
-)  # fmt: skip
+CLAIMS_REFUSED = Reason("claims_refused", 403, _("Your account may not use this site."), _ASK,
+    "verify_claims of the backend said no.")
+GROUPS_MISSING = Reason("groups_missing", 403, _("The sign-in service did not say which groups you are in."), _ASK,
+    "No groups claim. Entra ID leaves it out beyond 200 groups: send only assigned groups, or use app roles.")
+USER_UNKNOWN = Reason("user_unknown", 403,
+    _("You have no account here yet, and accounts are made by an administrator."), _ASK,
+    "OIDC_CREATE_USER is off: make the user in the admin, with the subject that the log line names.")
+USER_AMBIGUOUS = Reason("user_ambiguous", 403, _("More than one account fits you."), _ASK,
+    "filter_users_by_claims found several users.")
+USER_INACTIVE = Reason("user_inactive", 403, _("Your account here has been deactivated."), _ASK, "is_active is off.")
+POLICY_FAILED = Reason("policy_failed", 503, _("This site could not work out your account."), _TELL,
+    "A method of the backend raised an exception; its traceback is in the log.", Kind.MISCONFIGURED)
+# fmt: on
 
 REASONS = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
 

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import secrets
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,12 +26,14 @@ from oidc.errors import LoginError, shorten
 from oidc.internal import discovery, redirects, session, token_rules, verification
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import Claims, Rule, TokenError
-from oidc.models import SpentToken
+from oidc.models import LoginSession, SpentToken
 from oidc.signals import logged_out_by_op
 
 logger = logging.getLogger(__name__)
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
+# How dialects other than "standard" call the URL to come back to.
+RETURN_PARAMETER = {"cognito": "logout_uri", "auth0": "returnTo"}
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -49,11 +50,9 @@ class LogoutView(OIDCLogoutView):  # type: ignore[misc]  # the library has no ty
         return home_url()
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Offer the button: a link or an image elsewhere must not log anybody out, unless ALLOW_LOGOUT_GET_METHOD is on."""
-        if self.get_settings("ALLOW_LOGOUT_GET_METHOD", False):
-            response: HttpResponse = self.post(request)
-            return response
-        return render(request, "oidc/log_out.html")
+        """Offer the button, unless ALLOW_LOGOUT_GET_METHOD is on: a link elsewhere must not log anybody out."""
+        is_allowed = self.get_settings("ALLOW_LOGOUT_GET_METHOD", False)
+        return self.post(request) if is_allowed else render(request, "oidc/log_out.html")
 
 
 def home_url() -> str:
@@ -78,7 +77,8 @@ def end_session_url(request: HttpRequest) -> str:
     if not endpoint:
         return reverse("oidc_logged_out")
     back = conf.SITE_URL + home if home.startswith("/") else home
-    return redirects.with_query(endpoint, logout_parameters(conf.OIDC_LOGOUT_DIALECT, back, session.id_token(request.session)))
+    parameters = logout_parameters(conf.OIDC_LOGOUT_DIALECT, back, session.id_token(request.session))
+    return redirects.with_query(endpoint, parameters)
 
 
 def logout_parameters(dialect: str, back: str, id_token: str) -> dict[str, str]:
@@ -87,10 +87,8 @@ def logout_parameters(dialect: str, back: str, id_token: str) -> dict[str, str]:
     `dialect` is "standard", "cognito" (the /logout of a Cognito domain) or "auth0" (the older /v2/logout).
     """
     client = {"client_id": conf.OIDC_RP_CLIENT_ID}
-    if dialect == "cognito":
-        return client | {"logout_uri": back}
-    if dialect == "auth0":
-        return client | {"returnTo": back}
+    if dialect in RETURN_PARAMETER:
+        return client | {RETURN_PARAMETER[dialect]: back}
     hint = {"id_token_hint": id_token} if id_token else {}
     return client | hint | {"post_logout_redirect_uri": back, "state": secrets.token_urlsafe(16)}
 
@@ -101,36 +99,26 @@ def logged_out(request: HttpRequest) -> HttpResponse:
     return render(request, "oidc/logged_out.html")
 
 
-@dataclass(frozen=True, slots=True)
-class LogoutToken:
-    """Whom a logout token means: all sessions of `subject`, or the one `sid`; `jti` and `expires` make it unique."""
-
-    subject: str
-    sid: str
-    jti: str
-    expires: float
-
-
 @csrf_exempt
 @never_cache
 @require_POST
 def backchannel_logout(request: HttpRequest) -> HttpResponse:
     """End the sessions that the OP names: 200 when they have ended, 400 for a token that is not obeyed (2.8)."""
     try:
-        token = read_logout_token(request.POST.getlist("logout_token"), time.time())
+        claims = read_logout_token(request.POST.getlist("logout_token"), now := time.time())
         with transaction.atomic():
-            spend(token)
-            ended = session.end(conf.OIDC_OP_ISSUER, subject=token.subject, sid=token.sid)
+            spend(claims, now)
+            ended = session.end(conf.OIDC_OP_ISSUER, subject=claims.get("sub", ""), sid=claims.get("sid", ""))
     except (TokenError, LoginError) as error:
         logger.warning("back-channel logout refused reason=%s", error)
         name = error.rule.name.lower() if isinstance(error, TokenError) else error.reason.code
         return JsonResponse({"error": "invalid_request", "error_description": name}, status=400)
-    _report(ended, token.subject, token.sid)
+    _report(ended, claims.get("sub", ""), claims.get("sid", ""))
     return HttpResponse()
 
 
-def read_logout_token(texts: list[str], now: float) -> LogoutToken:
-    """Return what the one logout token of a request says if it keeps every rule of section 2.6.
+def read_logout_token(texts: list[str], now: float) -> Claims:
+    """Return the claims of the one logout token of a request if it keeps every rule of section 2.6.
 
     Raises `TokenError`, or `LoginError` if the OP's keys cannot be had.
     """
@@ -146,8 +134,7 @@ def read_logout_token(texts: list[str], now: float) -> LogoutToken:
         token_rules.check_expiry(claims, now)
     check_event(claims)
     check_person(claims)
-    latest = now + 2 * token_rules.MAX_AGE_OF_ISSUE
-    return LogoutToken(claims.get("sub", ""), claims.get("sid", ""), claims["jti"], min(claims.get("exp", latest), latest))
+    return claims
 
 
 def check_type(header: Claims) -> None:
@@ -172,10 +159,11 @@ def check_person(claims: Claims) -> None:
         raise TokenError(Rule.SUBJECT, "neither sub nor sid, or no jti")
 
 
-def spend(token: LogoutToken) -> None:
-    """Note that `token` was obeyed; raises `TokenError` if it was before, in any process (rule 7)."""
-    digest = hashlib.sha256(f"{conf.OIDC_OP_ISSUER} {token.jti}".encode()).hexdigest()
-    expires = datetime.fromtimestamp(token.expires + token_rules.LEEWAY, UTC)
+def spend(claims: Claims, now: float) -> None:
+    """Note that a logout token was obeyed; raises `TokenError` if it was before, in any process (rule 7)."""
+    digest = hashlib.sha256(f"{conf.OIDC_OP_ISSUER} {claims['jti']}".encode()).hexdigest()
+    latest = now + 2 * token_rules.MAX_AGE_OF_ISSUE
+    expires = datetime.fromtimestamp(min(claims.get("exp", latest), latest) + token_rules.LEEWAY, UTC)
     if not SpentToken.objects.get_or_create(digest=digest, defaults={"expires": expires})[1]:
         raise TokenError(Rule.TIME, "it was sent before")
 
@@ -188,11 +176,11 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     if not conf.OIDC_FRONTCHANNEL_LOGOUT:
         raise Http404
     issuer, sid = request.GET.get("iss"), request.GET.get("sid")
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(conf.OIDC_OP_ISSUER))
-    policy = {"Content-Security-Policy": f"default-src 'none'; frame-ancestors {origin}"}
+    op = urlsplit(conf.OIDC_OP_ISSUER)
+    policy = {"Content-Security-Policy": f"default-src 'none'; frame-ancestors {op.scheme}://{op.netloc}"}
     # The browser sends no session cookie into a frame of another site, so the session is found by its name.
     # Entra ID leaves out iss, which has to be ours where it comes (section 2).
-    if sid is None or not session.is_name(sid) or issuer not in (None, conf.OIDC_OP_ISSUER):
+    if not session.is_name(sid) or issuer not in (None, conf.OIDC_OP_ISSUER):
         text = "sid is needed, and iss must be the issuer"
         return HttpResponseBadRequest(text, content_type="text/plain", headers=policy)
     _report(session.end(conf.OIDC_OP_ISSUER, sid=sid), "", sid)
@@ -201,4 +189,4 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
 
 def _report(ended: int, subject: str, sid: str) -> None:
     logger.info("logout by the OP sessions=%d subject=%s issuer=%s", ended, subject or "-", conf.OIDC_OP_ISSUER)
-    logged_out_by_op.send_robust(sender=LogoutToken, subject=subject, sid=sid, sessions=ended)
+    logged_out_by_op.send_robust(sender=LoginSession, subject=subject, sid=sid, sessions=ended)

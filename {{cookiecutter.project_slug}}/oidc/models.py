@@ -4,13 +4,13 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+USER = settings.AUTH_USER_MODEL
+
 
 class Identity(models.Model):
     """Who a user is at an OP: issuer and subject, the only claims that identify a person (Core 5.7)."""
 
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities", verbose_name=_("user")
-    )
+    user = models.ForeignKey(USER, models.CASCADE, related_name="identities", verbose_name=_("user"))
     issuer = models.CharField(_("issuer"), max_length=500)
     subject = models.CharField(_("subject"), max_length=255)
     created = models.DateTimeField(_("created"), auto_now_add=True)
@@ -27,19 +27,17 @@ class Identity(models.Model):
 class LoginSession(models.Model):
     """A session that a login has begun; the OP can end it by `sid` or by `subject` (Back-Channel Logout 1.0)."""
 
-    session_key = models.CharField(_("session key"), max_length=40, unique=True)
-    issuer = models.CharField(_("issuer"), max_length=500)
-    subject = models.CharField(_("subject"), max_length=255)
-    sid = models.CharField(_("session at the OP"), max_length=255, blank=True)
-    began = models.DateTimeField(_("began"), auto_now_add=True, db_index=True)
+    session_key = models.CharField(max_length=40, unique=True)
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255)
+    sid = models.CharField(max_length=255, blank=True)
+    began = models.DateTimeField(auto_now_add=True, db_index=True)
     # Encrypted; in a row and not in the session, because two requests that save a session undo each other.
-    refresh_token = models.TextField(_("refresh token"), blank=True, editable=False)
+    refresh_token = models.TextField(blank=True, editable=False)
     # No request asks the OP to renew the session before then: another one is at it, or the OP was down.
     paused_until = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        verbose_name = _("login session")
-        verbose_name_plural = _("login sessions")
         indexes = (
             models.Index(fields=["subject", "issuer"], name="oidc_session_subject"),
             models.Index(fields=["sid"], name="oidc_session_sid"),
@@ -52,9 +50,7 @@ class LoginSession(models.Model):
 class SignIn(models.Model):
     """A login of a user, or one that was refused: then `refused` has the code of the reason."""
 
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_ins", null=True, verbose_name=_("user")
-    )
+    user = models.ForeignKey(USER, models.CASCADE, related_name="sign_ins", null=True, verbose_name=_("user"))
     at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
     by_password = models.BooleanField(_("by password"), default=False)
     # A digest of the name that was typed with a password, as there may be no such user.

@@ -1,6 +1,5 @@
 """What a person may do: the OP's groups as staff and superuser status and as Django groups."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -9,8 +8,6 @@ from django.db import transaction
 
 from oidc.claims import plain_group
 from oidc.signals import rights_changed
-
-logger = logging.getLogger(__name__)
 
 
 def apply(

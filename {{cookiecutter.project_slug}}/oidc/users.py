@@ -33,7 +33,7 @@ def by_verified_email(claims: Claims, *, every_address_is_verified: bool = False
     that alone hands out its users' addresses, and does not send `email_verified`.
     """
     found = _with_email(read.email(claims) if every_address_is_verified else read.verified_email(claims))
-    return [] if len(found) == 1 and (_is_privileged(found[0]) or _is_bound(found[0])) else found
+    return [] if len(found) == 1 and _is_somebodys(found[0]) else found
 
 
 def by_email(claims: Claims) -> list[AbstractUser]:
@@ -51,11 +51,9 @@ def username_from(claims: Claims, claim: str | None) -> str:
     A hash of issuer and subject serves where `claim` is None or missing, or leaves nothing that a username may contain.
     """
     value = claims.get(claim) if claim else None
-    if isinstance(value, str):
-        name = NOT_IN_USERNAMES.sub("-", unicodedata.normalize("NFKC", value)).strip("-")[:MAX_USERNAME_CHARACTERS]
-        if name:
-            return name
-    return str(default_username_algo(f"{claims['iss']} {claims['sub']}"))
+    text = unicodedata.normalize("NFKC", value) if isinstance(value, str) else ""
+    name = NOT_IN_USERNAMES.sub("-", text).strip("-")[:MAX_USERNAME_CHARACTERS]
+    return name or str(default_username_algo(f"{claims['iss']} {claims['sub']}"))
 
 
 def unused_username(name: str) -> str:
@@ -99,9 +97,7 @@ def _folded(address: str) -> bytes:
     return address.encode(errors="surrogatepass").lower()
 
 
-def _is_bound(user: Any) -> bool:
-    return bool(user.identities.exists())
-
-
-def _is_privileged(user: AbstractUser) -> bool:
-    return user.is_staff or user.is_superuser or user.groups.exists() or user.user_permissions.exists()
+def _is_somebodys(user: Any) -> bool:
+    """Tell whether a user is bound to a person already, or privileged."""
+    is_privileged = user.is_staff or user.is_superuser or user.groups.exists() or user.user_permissions.exists()
+    return bool(is_privileged or user.identities.exists())

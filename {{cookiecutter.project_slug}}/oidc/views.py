@@ -1,7 +1,6 @@
-"""The two legs of a login in the browser: leaving for the OP, and coming back.
+"""The two legs of a login in the browser, leaving for the OP and coming back, with an error boundary around each.
 
-Both are subclasses of mozilla-django-oidc's views, so its hooks `get_extra_params`, `login_success`
-and `login_failure` work as it documents them. One error boundary goes around each leg.
+The hooks of mozilla-django-oidc's views, `get_extra_params`, `login_success` and `login_failure`, work as documented.
 """
 
 import logging
@@ -19,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.generic import View
+from django.views.decorators.http import require_http_methods
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from oidc import errors
@@ -71,20 +70,14 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
     user: Any
     error: LoginError
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Finish a login."""
-        return self.respond(request, request.GET)
-
     def post(self, request: HttpRequest) -> HttpResponse:
         """Finish a login whose response is a form; the state protects it, as no CSRF token can (Form Post 2)."""
-        if conf.OIDC_RESPONSE_MODE != "form_post":
-            return HttpResponseNotAllowed(["GET"])
-        return self.respond(request, request.POST)
+        return self.get(request) if conf.OIDC_RESPONSE_MODE == "form_post" else HttpResponseNotAllowed(["GET"])
 
-    def respond(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
-        """Return where the browser goes now: on to the site, or the page of a failed login."""
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Finish a login: return where the browser goes now, on to the site or to the page of a failed login."""
         try:
-            response = self.complete(request, parameters)
+            response = self.complete(request, request.POST if request.method == "POST" else request.GET)
         except LoginError as error:
             self.error = error
             is_renewal = self.attempt is not None and self.attempt.silent
@@ -107,7 +100,7 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
         if attempt.silent and not request.user.is_authenticated:
             # The person has logged out since; only a login that is asked for may undo that.
             return HttpResponseRedirect(self.success_url)
-        check_callback_issuer(parameters)
+        check_callback_issuer(single(parameters, "iss"))
         if op_error := single(parameters, "error"):
             if attempt.silent and (response := renewal.after_silent_error(request, attempt, op_error)):
                 return response
@@ -128,13 +121,12 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
 
     def login_success(self) -> HttpResponse:
         """Begin a session; a renewal of the same user goes on in the one that there is."""
-        assert self.attempt is not None
-        is_renewal = self.attempt.silent and self.request.user == self.user
-        if is_renewal:
+        if self.attempt and self.attempt.silent and self.request.user == self.user:
+            outcome = "renewed"
             session.extend(self.request, self.login)
         else:
+            outcome = "succeeded"
             session.begin(self.request, self.user, self.login)
-        outcome = "renewed" if is_renewal else "succeeded"
         logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
         return HttpResponseRedirect(self.success_url)
 
@@ -143,30 +135,25 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
         return refuse(self.request, self.error, self.attempt.next if self.attempt else "")
 
 
-@method_decorator([never_cache, csrf_exempt], name="dispatch")
-class InitiateView(View):
-    """Starts a login that a third party, such as the OP's list of applications, asks for (Core 4)."""
+@csrf_exempt
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def initiate(request: HttpRequest) -> HttpResponse:
+    """Start a login that a third party, such as the OP's list of applications, asks for (Core 4).
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Take the request as a query."""
-        return self.initiate(request, request.GET)
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        """Take the request as a form."""
-        return self.initiate(request, request.POST)
-
-    def initiate(self, request: HttpRequest, parameters: QueryDict) -> HttpResponse:
-        """Send the browser to the OP, or straight on if somebody is logged in: nobody is switched unasked."""
-        next_url = ""
-        try:
-            next_url = redirects.safe_url(request, single(parameters, "target_link_uri"))
-            check_issuer(single(parameters, "iss"))
-            if request.user.is_authenticated:
-                return HttpResponseRedirect(next_url or redirects.home_url())
-            hint = single(parameters, "login_hint")
-            return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
-        except LoginError as error:
-            return refuse(request, error, next_url)
+    Whoever is logged in goes straight on: nobody is switched unasked.
+    """
+    parameters = request.POST if request.method == "POST" else request.GET
+    next_url = ""
+    try:
+        next_url = redirects.safe_url(request, single(parameters, "target_link_uri"))
+        check_issuer(single(parameters, "iss"))
+        if request.user.is_authenticated:
+            return HttpResponseRedirect(next_url or redirects.home_url())
+        hint = single(parameters, "login_hint")
+        return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
+    except LoginError as error:
+        return refuse(request, error, next_url)
 
 
 @never_cache
@@ -191,11 +178,10 @@ def single(parameters: QueryDict, name: str) -> str:
     return values[0] if values else ""
 
 
-def check_callback_issuer(parameters: QueryDict) -> None:
+def check_callback_issuer(issuer: str) -> None:
     """Check the `iss` of the response (RFC 9207 2.4): ours if it is there, and there if the OP announces it."""
-    issuer = single(parameters, "iss")
-    announced = "authorization_response_iss_parameter_supported"
-    if issuer or (discovery.is_needed() and discovery.metadata().get(announced) is True):
+    announcement = "authorization_response_iss_parameter_supported"
+    if issuer or (discovery.is_needed() and discovery.metadata().get(announcement) is True):
         check_issuer(issuer)
 
 
@@ -209,15 +195,9 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
     """Turn a failed login into one log line, one signal and one page that the person can act on."""
     reason = error.reason
     reference = secrets.token_hex(4).upper()
-    logger.warning(
-        "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s",
-        reason.code,
-        reference,
-        conf.OIDC_OP_ISSUER,
-        error.endpoint or "-",
-        error.op_error or "-",
-        error.detail or "-",
-    )
+    line = "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s"
+    where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail)]
+    logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why)
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     context = {
         "explanation": reason.explanation,

@@ -1,10 +1,13 @@
 """`manage.py dev`: the `.env` that it makes, who can log in, and what it says when something is in its way."""
 
 import os
+import re
 import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
@@ -13,34 +16,23 @@ from dev.environment import make_env
 from dev.management.commands.dev import Command, development_op
 from oidc.testing.browser import Browser
 
-EXAMPLE = """
-SECRET_KEY=
-DEBUG=
-OIDC_OP_ISSUER={issuer}
-OIDC_RP_CLIENT_ID=
-OIDC_RP_CLIENT_SECRET=
-OIDC_STAFF_GROUPS=
-"""
-
 
 @pytest.fixture
-def unused_port() -> int:
+def development(settings):
+    """Settings of a site on a free port, with a provider that `dev` does not start."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-@pytest.fixture
-def development(settings, unused_port: int):
-    settings.SITE_URL = f"http://localhost:{unused_port}"
+        settings.SITE_URL = f"http://localhost:{server.getsockname()[1]}"
     settings.OIDC_OP_ISSUER = "http://localhost:1/a-real-provider-on-this-machine"
     return settings
 
 
 def made_env(folder: Path, issuer: str) -> dict[str, str]:
-    """Return what `make_env` writes for an issuer."""
-    (folder / ".env.example").write_text(EXAMPLE.format(issuer=issuer), encoding="utf-8")
+    """Return the variables that `make_env` writes for an issuer."""
+    example = (settings.BASE_DIR / ".env.example").read_text(encoding="utf-8")
+    example = re.sub("(?m)^OIDC_OP_ISSUER=.*", f"OIDC_OP_ISSUER={issuer}", example)
+    (folder / ".env.example").write_text(example, encoding="utf-8")
     assert make_env(folder)
-    return dict(line.split("=", 1) for line in (folder / ".env").read_text(encoding="utf-8").splitlines() if line)
+    return dict(re.findall("(?m)^([A-Z_]+)=(.*)", (folder / ".env").read_text(encoding="utf-8")))
 
 
 def test_a_fresh_clone_gets_an_env_with_secrets_of_its_own(tmp_path: Path) -> None:
@@ -57,11 +49,11 @@ def test_the_client_at_a_real_provider_is_left_to_the_developer(tmp_path: Path) 
     assert env["OIDC_RP_CLIENT_ID"] == env["OIDC_RP_CLIENT_SECRET"] == env["OIDC_STAFF_GROUPS"] == ""
 
 
-def test_everybody_in_users_json_can_log_in(development, unused_port: int, db) -> None:
+def test_everybody_in_users_json_can_log_in(development, db) -> None:
     cache.clear()
     development.AUTHENTICATION_BACKENDS = ["oidc.backends.OIDCAuthenticationBackend"]
     development.OIDC_CREATE_USER = True
-    development.OIDC_OP_ISSUER = f"http://localhost:{unused_port}"
+    development.OIDC_OP_ISSUER = development.SITE_URL
     with development_op(development.OIDC_OP_ISSUER) as op:
         for person in op.users():
             browser = Browser(op)
@@ -86,9 +78,7 @@ def test_it_says_which_port_is_taken(development, name: str, monkeypatch) -> Non
 
 
 def test_it_says_which_database_is_missing(development, monkeypatch) -> None:
-    def fail() -> None:
-        raise OperationalError("unable to open database file")
-
-    monkeypatch.setattr(connection, "ensure_connection", fail)
+    error = OperationalError("unable to open database file")
+    monkeypatch.setattr(connection, "ensure_connection", Mock(side_effect=error))
     with pytest.raises(CommandError, match=r"No database at .* \(unable to open database file\)"):
         call_command(Command())

@@ -31,7 +31,7 @@ def user(db) -> User:
 def test_the_home_page_offers_a_login_and_then_says_who_is_logged_in(client, user, signed_in_client, settings) -> None:
     settings.SITE_NAME = "<b>"
     page = html(client.get("/"))
-    assert 'href="/oidc/authenticate/"' in page
+    assert '<a href="/oidc/authenticate/">Login</a>' in page
     assert "<b>" not in page
     page = html(signed_in_client(user).get("/"))
     assert "Current user: kim@example.org" in page

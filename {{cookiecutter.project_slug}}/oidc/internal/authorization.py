@@ -103,6 +103,7 @@ def forget(response: HttpResponse, state: str) -> None:
 
 
 def _parameters(attempt: Attempt) -> dict[str, str]:
+    """Return the parameters of the protocol; those that do not apply are left out."""
     parameters = {
         "response_type": "code",
         "scope": conf.OIDC_RP_SCOPES,
@@ -112,17 +113,13 @@ def _parameters(attempt: Attempt) -> dict[str, str]:
         "nonce": attempt.nonce,
         "code_challenge": attempt.code_challenge,
         "code_challenge_method": "S256",
+        # A renewal comes back as a query: with a form from the OP's site the browser would not send the session cookie.
+        "response_mode": "form_post" if _crosses_sites() and not attempt.silent else "",
+        "prompt": "none" if attempt.silent else "",
+        "max_age": "" if attempt.max_age is None else str(attempt.max_age),
+        "acr_values": " ".join(attempt.acr_values),
     }
-    # A renewal comes back as a query: with a form from the OP's site the browser would not send the session cookie.
-    if conf.OIDC_RESPONSE_MODE != "query" and not attempt.silent:
-        parameters["response_mode"] = conf.OIDC_RESPONSE_MODE
-    if attempt.silent:
-        parameters["prompt"] = "none"
-    if attempt.max_age is not None:
-        parameters["max_age"] = str(attempt.max_age)
-    if attempt.acr_values:
-        parameters["acr_values"] = " ".join(attempt.acr_values)
-    return parameters
+    return {name: value for name, value in parameters.items() if value}
 
 
 def _asking(attempt: Attempt, further: Mapping[str, Any]) -> Attempt:
@@ -139,7 +136,8 @@ def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) ->
     """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
     pending = [name for name in request.COOKIES if name.startswith(_prefix())]
     # A signed value has its time before the signature; what is forged deletes only attempts of its own browser.
-    for name in sorted(pending, key=lambda name: request.COOKIES[name].split(":")[-2:-1], reverse=True)[MAX_PENDING - 1 :]:
+    pending.sort(key=lambda name: request.COOKIES[name].split(":")[-2:-1], reverse=True)
+    for name in pending[MAX_PENDING - 1 :]:
         _delete(response, name)
     response.set_cookie(
         _cookie_name(attempt.state),

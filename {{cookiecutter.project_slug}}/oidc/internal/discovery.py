@@ -43,7 +43,11 @@ def metadata() -> dict[str, Any]:
 
     Raises `LoginError`: METADATA_INVALID, or that of `transport.request`, if there is no older copy.
     """
-    document: dict[str, Any] = documents.document("metadata", conf.OIDC_OP_ISSUER, fetch_metadata, METADATA_LIFETIME)
+
+    def fetch(issuer: str) -> dict[str, Any]:
+        return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
+
+    document: dict[str, Any] = documents.document("metadata", conf.OIDC_OP_ISSUER, fetch, METADATA_LIFETIME)
     return document
 
 
@@ -51,11 +55,6 @@ def is_needed() -> bool:
     """Tell whether this site relies on discovery, i.e. an endpoint of the login is not set by hand."""
     login = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     return any(not getattr(conf, ENDPOINTS[name]) for name in login)
-
-
-def fetch_metadata(issuer: str) -> dict[str, Any]:
-    """Fetch the discovery document of `issuer` (Discovery 4.1); raises `LoginError`."""
-    return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
 
 
 def metadata_url(issuer: str) -> str:

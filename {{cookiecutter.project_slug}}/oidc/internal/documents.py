@@ -33,8 +33,7 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     Raises the `LoginError` of `fetch` only if there is no older copy.
     """
     key = _key(kind, url)
-    entry = _get(key)
-    if entry is None:
+    if (entry := _cached(cache.get, key)) is None:
         return _store(key, fetch(url), lifetime.kept)
     fetched_at, value = entry
     if time.time() - fetched_at < lifetime.fresh or not once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
@@ -58,7 +57,7 @@ def probe(url: str, ask: Callable[[], Any]) -> bool:
     """Tell whether `ask` found the server of `url` up: now, or less than half a minute ago in any process."""
     key = _key("down", url)
     if not once(f"{key}:asked", REFRESH_FLOOR_SECONDS):
-        _, is_down = _get(key) or (0, False)
+        _, is_down = _cached(cache.get, key) or (0, False)
         return not is_down
     is_down = False
     try:
@@ -73,28 +72,21 @@ def probe(url: str, ask: Callable[[], Any]) -> bool:
 
 def once(key: str, seconds: int) -> bool:
     """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
-    try:
-        return cache.add(key, 1, seconds)
-    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
-        logger.warning("cache failed: %s", type(error).__name__)
-        return True
+    return bool(_cached(cache.add, key, 1, seconds, otherwise=True))
 
 
 def _key(kind: str, url: str) -> str:
     return f"oidc:{kind}:{hashlib.sha256(url.encode()).hexdigest()}"
 
 
-def _get(key: str) -> Any:
-    try:
-        return cache.get(key)
-    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
-        logger.warning("cache failed: %s", type(error).__name__)
-        return None
-
-
 def _store(key: str, value: Any, seconds: int) -> Any:
+    _cached(cache.set, key, (time.time(), value), seconds)
+    return value
+
+
+def _cached(operation: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
     try:
-        cache.set(key, (time.time(), value), seconds)
+        return operation(*arguments)
     except Exception as error:  # noqa: BLE001 - cache backends have no common exception
         logger.warning("cache failed: %s", type(error).__name__)
-    return value
+        return otherwise

@@ -3,7 +3,6 @@
 JSON Web Key (RFC 7517), OpenID Connect Core 10.1 (rotation), RFC 8725 3.1 (no confusion of key types).
 """
 
-import json
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
-from oidc import errors
-from oidc.errors import LoginError, shorten
+from oidc.errors import shorten
 from oidc.internal import discovery, documents, provider
 from oidc.internal.conf import conf
 from oidc.internal.documents import Lifetime
@@ -21,13 +19,13 @@ from oidc.internal.token_rules import Rule, TokenError
 
 KEY_SET_LIFETIME = Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
 
-# Algorithm -> (kty, crv) of its keys.
-KEY_TYPES: dict[str, tuple[str, frozenset[str]]] = {
-    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", frozenset())),
-    "ES256": ("EC", frozenset({"P-256"})),
-    "ES384": ("EC", frozenset({"P-384"})),
-    "ES512": ("EC", frozenset({"P-521"})),
-    "EdDSA": ("OKP", frozenset({"Ed25519"})),
+# Algorithm -> (kty, crv) of its keys; RSA keys have no curve.
+KEY_TYPES: dict[str, tuple[str, str | None]] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "EdDSA": ("OKP", "Ed25519"),
 }
 SYMMETRIC = {"HS256"}
 SUPPORTED = [*KEY_TYPES, *SYMMETRIC]
@@ -51,9 +49,7 @@ def verification_key(header: dict[str, Any]) -> Any:
             return load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
         except ValueError as error:
             raise TokenError(Rule.KEY, "OIDC_RP_IDP_SIGN_KEY is not a public key") from error
-    url = discovery.endpoint("jwks_uri")
-    if not url:
-        raise LoginError(errors.METADATA_INVALID, "no jwks_uri, and OIDC_OP_JWKS_ENDPOINT is not set")
+    url = discovery.required_endpoint("jwks_uri")
     found = select(documents.document("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME), header)
     if not found:
         renewed = documents.refetched("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME)
@@ -73,32 +69,34 @@ def select(jwks: list[dict[str, Any]], header: dict[str, Any]) -> list[Any]:
     return [key for jwk in jwks if _fits(jwk, header) and (key := _parse(jwk, header["alg"])) is not None]
 
 
+@lru_cache(maxsize=8)
 def load_public_key(value: str | bytes) -> Any:
-    """Return the public key of a PEM or DER key or certificate; raises `ValueError` for anything else, and for short RSA keys."""
-    key = _load_public_key(value.encode() if isinstance(value, str) else value)
+    """Return the public key of a PEM or DER key or certificate.
+
+    Raises `ValueError` for anything else, and for RSA keys outside `RSA_BITS`.
+    """
+    data = value.encode() if isinstance(value, str) else value
+    key: Any
+    if b"-----BEGIN CERTIFICATE" in data:
+        key = load_pem_x509_certificate(data).public_key()
+    elif b"-----BEGIN" in data:
+        key = load_pem_public_key(data)
+    else:
+        try:
+            key = load_der_public_key(data)
+        except ValueError:
+            key = load_der_x509_certificate(data).public_key()
     if isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS:
         raise ValueError(f"an RSA key of {key.key_size} bits")
     return key
 
 
-@lru_cache(maxsize=8)
-def _load_public_key(data: bytes) -> Any:
-    if b"-----BEGIN CERTIFICATE" in data:
-        return load_pem_x509_certificate(data).public_key()
-    if b"-----BEGIN" in data:
-        return load_pem_public_key(data)
-    try:
-        return load_der_public_key(data)
-    except ValueError:
-        return load_der_x509_certificate(data).public_key()
-
-
 def _fits(jwk: dict[str, Any], header: dict[str, Any]) -> bool:
-    key_type, curves = KEY_TYPES[header["alg"]]
+    key_type, curve = KEY_TYPES[header["alg"]]
     operations = jwk.get("key_ops")
     return (
         jwk.get("kty") == key_type
-        and (not curves or jwk.get("crv") in curves)
+        and curve in (None, jwk.get("crv"))
         and jwk.get("use", "sig") == "sig"
         and (not isinstance(operations, list) or "verify" in operations)
         and jwk.get("alg", header["alg"]) == header["alg"]
@@ -107,15 +105,16 @@ def _fits(jwk: dict[str, Any], header: dict[str, Any]) -> bool:
 
 
 def _parse(jwk: dict[str, Any], algorithm: str) -> Any | None:
-    public = {name: jwk[name] for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(jwk.get(name), str)}
-    return _parse_public(json.dumps(public, sort_keys=True), algorithm)
+    members = ((name, jwk[name]) for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(jwk.get(name), str))
+    return _parse_members(tuple(members), algorithm)
 
 
 @lru_cache(maxsize=64)
-def _parse_public(jwk: str, algorithm: str) -> Any | None:
+def _parse_members(members: tuple[tuple[str, str], ...], algorithm: str) -> Any | None:
+    """Return the key of the members of a JWK, None if it is broken or unfit; parsing costs more than verifying."""
     try:
-        key = jwt.PyJWK(json.loads(jwk), algorithm).key
+        key = jwt.PyJWK(dict(members), algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
-    unfit = algorithm[:2] in ("RS", "PS") and key.key_size not in RSA_BITS
+    unfit = isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS
     return None if unfit else key

@@ -37,14 +37,8 @@ def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> Tokens:
 
     Raises `LoginError`: CODE_REFUSED, CLIENT_REFUSED, OP_ERROR, OP_RESPONSE or that of `transport.request`.
     """
-    return _ask_for_tokens(
-        {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect_uri,
-            "code_verifier": code_verifier,
-        }
-    )
+    form = {"code": code, "redirect_uri": redirect_uri, "code_verifier": code_verifier}
+    return _ask_for_tokens({"grant_type": "authorization_code", **form})
 
 
 def refresh(refresh_token: str) -> Tokens:

@@ -35,12 +35,12 @@ def kind_of(request: HttpRequest) -> Kind:
     if headers.get("HX-Request") == "true":
         return Kind.HTMX
     accepted = headers.get("Accept", "")
-    by_script = (
-        headers.get("X-Requested-With") == "XMLHttpRequest"
-        or headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+    is_fetch = headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+    if (
+        is_fetch
+        or headers.get("X-Requested-With") == "XMLHttpRequest"
         or ("json" in accepted and "html" not in accepted)
-    )
-    if by_script:
+    ):
         return Kind.SCRIPT
     return Kind.PAGE if request.method == "GET" else Kind.FORM
 

@@ -32,9 +32,9 @@ INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_require
 
 def response_for(request: HttpRequest) -> HttpResponse | None:
     """Return None for a request that may go on, else the response in its place; raises `LoginError`."""
-    now = time.time()
     if not session.began_at_op(request.session):
         return None
+    now = time.time()
     kind = redirects.kind_of(request)
     if session.is_over(request.session, now):
         auth.logout(request)
@@ -52,7 +52,8 @@ def response_for(request: HttpRequest) -> HttpResponse | None:
         if not request.user.is_authenticated:
             return redirects.ask_to_log_in(request)
         may_go_on = session.is_in_grace(request.session, now)
-    if may_go_on and (request.method not in redirects.SAFE_METHODS or _must_wait(request)):
+    changes_data = request.method not in redirects.SAFE_METHODS
+    if may_go_on and (changes_data or session.is_paused(request.session) or not discovery.op_is_reachable()):
         return None
     if kind is not Kind.PAGE:
         return redirects.ask_to_log_in(request)
@@ -81,9 +82,8 @@ def after_failure(request: HttpRequest, error: LoginError, url: str) -> HttpResp
     if error.reason.kind is errors.Kind.REFUSED:
         auth.logout(request)
         return None
-    if not _says_nothing(error) or not request.user.is_authenticated:
-        return None
-    if not session.is_in_grace(request.session, time.time()):
+    is_logged_in = request.user.is_authenticated
+    if not (_says_nothing(error) and is_logged_in and session.is_in_grace(request.session, time.time())):
         return None
     _log_failure(request, error)
     session.pause(request.session)
@@ -119,10 +119,6 @@ def _use_refresh_token(request: HttpRequest) -> bool:
     request.user = user
     logger.info("login renewed user=%s issuer=%s", user.pk, conf.OIDC_OP_ISSUER)
     return True
-
-
-def _must_wait(request: HttpRequest) -> bool:
-    return session.is_paused(request.session) or not discovery.op_is_reachable()
 
 
 def _says_nothing(error: LoginError) -> bool:

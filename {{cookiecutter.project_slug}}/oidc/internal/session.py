@@ -35,6 +35,7 @@ AUTH_TIME = "oidc_auth_time"
 ACR = "oidc_acr"
 NONCE = "oidc_nonce"
 CLOSED = "oidc_closed"
+KEYS = (BEGAN_AT, EXPIRES_AT, AUTH_TIME, ACR, NONCE, ACCESS_TOKEN, ID_TOKEN, CLOSED)
 # Those that hold a time, in seconds since the epoch.
 TIMES = (BEGAN_AT, EXPIRES_AT, AUTH_TIME)
 
@@ -45,31 +46,27 @@ MAX_NAME_CHARACTERS = 255
 
 def begin(request: HttpRequest, user: Any, login: Login) -> None:
     """Log `user` in with a new session key, and remember whose session at the OP it is."""
-    forget(request.session.session_key)
+    # Django keeps the key if the same user logs in again (session fixation), and what the former login said.
+    release(request.session)
     auth.login(request, user)
-    # Django keeps the key if the same user logs in again (session fixation).
     request.session.cycle_key()
     request.session[BEGAN_AT] = time.time()
     _store(request.session, login)
-    sid = login.claims.get("sid")
-    LoginSession.objects.create(
-        session_key=str(request.session.session_key),
-        issuer=login.claims["iss"],
-        subject=login.claims["sub"],
-        sid=sid if is_name(sid) else "",
-        refresh_token=_kept(login),
-    )
+    names = {"issuer": login.claims["iss"], "subject": login.claims["sub"]}
+    LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
 
 
 def extend(request: HttpRequest, login: Login) -> None:
     """Let the session go on after a renewal: its key and its CSRF token stay, so that open forms still work."""
     _store(request.session, login)
-    changes: dict[str, Any] = {"paused_until": timezone.now() + PAUSE}
-    if refresh_token := _kept(login):
-        changes["refresh_token"] = refresh_token
-    if is_name(sid := login.claims.get("sid")):
-        changes["sid"] = sid
-    _row(request.session).update(**changes)
+    _row(request.session).update(paused_until=timezone.now() + PAUSE, **_kept(login))
+
+
+def release(session: SessionBase) -> None:
+    """Make it a session that no OP began, as one after a login by password is."""
+    forget(session.session_key)
+    for key in KEYS:
+        session.pop(key, None)
 
 
 def close(session: SessionBase) -> None:
@@ -98,7 +95,7 @@ def is_in_grace(session: SessionBase, now: float) -> bool:
 
 
 def is_fresh(session: Mapping[str, Any], max_age: float | None, acr_values: tuple[str, ...], now: float) -> bool:
-    """Tell whether the login is at most `max_age` seconds old and one of `acr_values`; what the OP did not say is not."""
+    """Tell whether the login is at most `max_age` seconds old, with one of `acr_values`, by what the OP has said."""
     if acr_values and session.get(ACR) not in acr_values:
         return False
     since: object = session.get(AUTH_TIME)
@@ -159,7 +156,7 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
         found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
     keys = list(found.values_list("session_key", flat=True))
     for key in keys:
-        _engine()(key).delete()
+        import_module(conf.SESSION_ENGINE).SessionStore(key).delete()
     LoginSession.objects.filter(session_key__in=keys).delete()
     return len(keys)
 
@@ -178,8 +175,9 @@ def follow_key(session: SessionBase, former_key: str | None) -> None:
 
 def forget_ended() -> int:
     """Drop what is remembered of sessions that have ended, and logout tokens that have expired; return how many."""
+    sessions = import_module(conf.SESSION_ENGINE).SessionStore()
     rows = LoginSession.objects.values_list("pk", "session_key").iterator(chunk_size=1000)
-    ended = [pk for pk, key in rows if not _engine()().exists(key)]
+    ended = [pk for pk, key in rows if not sessions.exists(key)]
     for start in range(0, len(ended), 500):
         LoginSession.objects.filter(pk__in=ended[start : start + 500]).delete()
     spent, _ = SpentToken.objects.filter(expires__lt=timezone.now()).delete()
@@ -204,6 +202,9 @@ def decrypt(text: str) -> str:
 def _store(session: SessionBase, login: Login) -> None:
     session.pop(CLOSED, None)
     session[EXPIRES_AT] = time.time() + conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS
+    if login.claims.get("auth_time", session.get(AUTH_TIME)) != session.get(AUTH_TIME):
+        # Another authentication at the OP: it was as strong as it says itself, or nobody knows.
+        session.pop(ACR, None)
     # A refreshed ID Token may leave out what the first one said, and that stays true.
     for key, claim in ((AUTH_TIME, "auth_time"), (ACR, "acr"), (NONCE, "nonce")):
         if claim in login.claims:
@@ -214,8 +215,13 @@ def _store(session: SessionBase, login: Login) -> None:
         session[ID_TOKEN] = login.id_token
 
 
-def _kept(login: Login) -> str:
-    return encrypt(login.refresh_token) if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token else ""
+def _kept(login: Login) -> dict[str, str]:
+    """Return what the database keeps of a login; what did not come leaves the row as it is."""
+    sid = login.claims.get("sid")
+    kept = {"sid": sid} if is_name(sid) else {}
+    if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token:
+        kept["refresh_token"] = encrypt(login.refresh_token)
+    return kept
 
 
 def _expiry(session: SessionBase) -> float:
@@ -224,11 +230,6 @@ def _expiry(session: SessionBase) -> float:
 
 def _row(session: SessionBase) -> QuerySet[LoginSession]:
     return LoginSession.objects.filter(session_key=session.session_key)
-
-
-def _engine() -> type[SessionBase]:
-    engine: type[SessionBase] = import_module(conf.SESSION_ENGINE).SessionStore
-    return engine
 
 
 @lru_cache(maxsize=4)

@@ -11,11 +11,12 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from typing import Any, NoReturn, TypeGuard
 
 import jwt
 
+from oidc import errors
 from oidc.errors import shorten
 
 Claims = Mapping[str, Any]
@@ -27,20 +28,20 @@ MAX_SUBJECT_CHARACTERS = 255
 
 
 class Rule(Enum):
-    """Which rule a token breaks."""
+    """Which rule a token breaks; the value is why a login fails whose ID Token does."""
 
-    MALFORMED = auto()
-    ALGORITHM = auto()
-    KEY = auto()
-    SIGNATURE = auto()
-    ISSUER = auto()
-    AUDIENCE = auto()
-    TIME = auto()
-    SUBJECT = auto()
-    NONCE = auto()
-    ACCESS_TOKEN = auto()
-    AUTHENTICATION_TIME = auto()
-    AUTHENTICATION_CONTEXT = auto()
+    MALFORMED = errors.ID_TOKEN_MALFORMED
+    ALGORITHM = errors.ID_TOKEN_ALGORITHM
+    KEY = errors.ID_TOKEN_KEY
+    SIGNATURE = errors.ID_TOKEN_SIGNATURE
+    ISSUER = errors.ID_TOKEN_ISSUER
+    AUDIENCE = errors.ID_TOKEN_AUDIENCE
+    TIME = errors.ID_TOKEN_TIME
+    SUBJECT = errors.ID_TOKEN_SUBJECT
+    NONCE = errors.ID_TOKEN_NONCE
+    ACCESS_TOKEN = errors.ID_TOKEN_ACCESS_TOKEN
+    AUTHENTICATION_TIME = errors.AUTHENTICATION_TOO_OLD
+    AUTHENTICATION_CONTEXT = errors.AUTHENTICATION_TOO_WEAK
 
 
 class TokenError(Exception):
@@ -75,7 +76,9 @@ def read(token: object, algorithm: str, key_for: Callable[[dict[str, Any]], Any]
     Raises `TokenError`: MALFORMED, ALGORITHM, SIGNATURE, or whatever `key_for` raises.
     """
     text, header = read_header(token)
-    check_algorithm(header, algorithm)
+    # Core 3.1.3.7 rule 7, RFC 8725 3.1: the token does not choose.
+    if header.get("alg") != algorithm:
+        raise TokenError(Rule.ALGORITHM, f"alg is {shorten(header.get('alg'))}, expected {algorithm}")
     key = key_for(header)
     try:
         payload = jwt.PyJWS(algorithms=[algorithm]).decode(text, key, algorithms=[algorithm])
@@ -84,20 +87,15 @@ def read(token: object, algorithm: str, key_for: Callable[[dict[str, Any]], Any]
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise TokenError(Rule.SIGNATURE, shorten(str(error))) from error
     try:
-        claims = json.loads(payload, parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise TokenError(Rule.MALFORMED, "the payload is not JSON") from error
-    if not isinstance(claims, dict):
-        raise TokenError(Rule.MALFORMED, "the payload is not a JSON object")
-    return claims
+        return json_object(payload)
+    except ValueError as error:
+        raise TokenError(Rule.MALFORMED, f"the payload is {error}") from error
 
 
 def read_header(token: object) -> tuple[str, dict[str, Any]]:
     """Return a JWT as text and its JOSE header (RFC 7515 4); raises `TokenError` (MALFORMED)."""
-    if not isinstance(token, str):
-        raise TokenError(Rule.MALFORMED, f"a token is text, this is {type(token).__name__}")
-    if len(token) > MAX_TOKEN_CHARACTERS:
-        raise TokenError(Rule.MALFORMED, f"longer than {MAX_TOKEN_CHARACTERS} characters")
+    if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS:
+        raise TokenError(Rule.MALFORMED, f"not text of at most {MAX_TOKEN_CHARACTERS} characters")
     if not token.isascii() or token.count(".") != 2:
         raise TokenError(Rule.MALFORMED, "not three parts of base64url")
     try:
@@ -107,12 +105,6 @@ def read_header(token: object) -> tuple[str, dict[str, Any]]:
     if "crit" in header or "b64" in header:
         raise TokenError(Rule.MALFORMED, "critical header extensions are not supported")
     return token, header
-
-
-def check_algorithm(header: Claims, algorithm: str) -> None:
-    """`alg` is the one that was agreed on (Core 3.1.3.7 rule 7, RFC 8725 3.1)."""
-    if header.get("alg") != algorithm:
-        raise TokenError(Rule.ALGORITHM, f"alg is {shorten(header.get('alg'))}, expected {algorithm}")
 
 
 def check_id_token(claims: Claims, expected: Expected) -> None:
@@ -196,11 +188,10 @@ def check_not_before(claims: Claims, now: float) -> None:
 
 def check_subject(claims: Claims) -> None:
     """`sub` is there: 1 to 255 printable ASCII characters (Core 2)."""
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
-        raise TokenError(Rule.SUBJECT, "sub is missing, empty, too long or not text")
-    if not (subject.isascii() and subject.isprintable()):
-        raise TokenError(Rule.SUBJECT, "sub has characters other than printable ASCII")
+    subject: Any = claims.get("sub")
+    is_text = isinstance(subject, str) and subject.isascii() and subject.isprintable()
+    if not is_text or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
+        raise TokenError(Rule.SUBJECT, "sub is missing, empty, too long or not printable ASCII")
 
 
 def check_nonce(claims: Claims, nonce: str) -> None:
@@ -212,10 +203,10 @@ def check_nonce(claims: Claims, nonce: str) -> None:
 
 def check_authentication_time(claims: Claims, max_age: int | None, now: float) -> None:
     """`auth_time` is not in the future, and within the `max_age` that was asked for (rule 13)."""
-    if "auth_time" not in claims or (max_age is None and not is_time(claims["auth_time"])):
-        if max_age is not None:
-            raise TokenError(Rule.AUTHENTICATION_TIME, "auth_time is missing")
+    if max_age is None and not is_time(claims.get("auth_time")):
         return
+    if "auth_time" not in claims:
+        raise TokenError(Rule.AUTHENTICATION_TIME, "auth_time is missing")
     since = time_of(claims, "auth_time")
     if since - LEEWAY > now:
         raise TokenError(Rule.TIME, f"auth_time is {since - now:.0f} s in the future")
@@ -275,9 +266,19 @@ def time_of(claims: Claims, name: str) -> float:
     return value
 
 
-def refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have; raises `ValueError`."""
-    raise ValueError(f"{name} is not JSON")
+def json_object(text: bytes) -> dict[str, Any]:
+    """Return the JSON object in `text`; raises `ValueError`, also for NaN and Infinity, which JSON does not have."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError("JSON, but not an object")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def _same(found: str, wanted: str) -> bool:

@@ -5,7 +5,6 @@ Requests run in a few threads of their own: that bounds the time of a request wh
 and it bounds how many threads of the server wait for a slow OP, so that the site stays up.
 """
 
-import json
 import os
 import threading
 import time
@@ -22,7 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from oidc import errors
 from oidc.errors import LoginError, shorten
 from oidc.internal.conf import conf
-from oidc.internal.token_rules import refuse_constant
+from oidc.internal.token_rules import json_object
 
 MAX_BYTES = 512 * 1024
 
@@ -39,12 +38,9 @@ class Response:
     def json_object(self) -> dict[str, Any]:
         """Return the JSON object of the body; raises `LoginError` (OP_RESPONSE) if there is none."""
         try:
-            value = json.loads(self.body, parse_constant=refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise self.unusable(f"not JSON ({self.content_type or 'no content type'})") from error
-        if not isinstance(value, dict):
-            raise self.unusable("JSON, but not an object")
-        return value
+            return json_object(self.body)
+        except ValueError as error:
+            raise self.unusable(f"{error} ({self.content_type or 'no content type'})") from error
 
     def unusable(self, detail: str) -> LoginError:
         """Return the error for a response that cannot be used, with `detail` for the log."""
@@ -143,4 +139,3 @@ def _cause(error: BaseException) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}"
-

@@ -11,22 +11,7 @@ from oidc.internal import discovery, keys, provider, token_rules
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.provider import Tokens
-from oidc.internal.token_rules import Expected, Rule, TokenError
-
-ID_TOKEN_REASONS = {
-    Rule.MALFORMED: errors.ID_TOKEN_MALFORMED,
-    Rule.ALGORITHM: errors.ID_TOKEN_ALGORITHM,
-    Rule.KEY: errors.ID_TOKEN_KEY,
-    Rule.SIGNATURE: errors.ID_TOKEN_SIGNATURE,
-    Rule.ISSUER: errors.ID_TOKEN_ISSUER,
-    Rule.AUDIENCE: errors.ID_TOKEN_AUDIENCE,
-    Rule.TIME: errors.ID_TOKEN_TIME,
-    Rule.SUBJECT: errors.ID_TOKEN_SUBJECT,
-    Rule.NONCE: errors.ID_TOKEN_NONCE,
-    Rule.ACCESS_TOKEN: errors.ID_TOKEN_ACCESS_TOKEN,
-    Rule.AUTHENTICATION_TIME: errors.AUTHENTICATION_TOO_OLD,
-    Rule.AUTHENTICATION_CONTEXT: errors.AUTHENTICATION_TOO_WEAK,
-}
+from oidc.internal.token_rules import Expected, TokenError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,14 +37,14 @@ def verify(tokens: Tokens, attempt: Attempt) -> Login:
         token_rules.check_id_token(claims, _expected(attempt.nonce, attempt.max_age, attempt.acr_values))
         token_rules.check_access_token_hash(claims, tokens.access_token, conf.OIDC_RP_SIGN_ALGO)
     except TokenError as error:
-        raise LoginError(ID_TOKEN_REASONS[error.rule], error.detail) from error
-    return _login(_with_userinfo(claims, tokens.access_token), tokens)
+        raise LoginError(error.rule.value, error.detail) from error
+    return _login(claims, tokens)
 
 
 def verify_refreshed(tokens: Tokens, first: Mapping[str, Any]) -> Login:
     """Return the login that the response for a refresh token means (Core 12.2); raises `LoginError`.
 
-    `first` is what the login said: `sub`, `auth_time` and `nonce`. A response without an ID Token is judged by userinfo.
+    `first` is what the login said: `sub`, `auth_time`, `nonce`. A response without an ID Token is judged by userinfo.
     """
     claims: Mapping[str, Any] = {"iss": conf.OIDC_OP_ISSUER, "sub": first["sub"]}
     if tokens.id_token is not None:
@@ -68,8 +53,8 @@ def verify_refreshed(tokens: Tokens, first: Mapping[str, Any]) -> Login:
             token_rules.check_refreshed_id_token(claims, first, _expected())
             token_rules.check_access_token_hash(claims, tokens.access_token, conf.OIDC_RP_SIGN_ALGO)
         except TokenError as error:
-            raise LoginError(ID_TOKEN_REASONS[error.rule], error.detail) from error
-    return _login(_with_userinfo(claims, tokens.access_token), tokens)
+            raise LoginError(error.rule.value, error.detail) from error
+    return _login(claims, tokens)
 
 
 def read_token(token: object) -> dict[str, Any]:
@@ -78,15 +63,16 @@ def read_token(token: object) -> dict[str, Any]:
 
 
 def _expected(nonce: str = "", max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> Expected:
-    return Expected(
-        issuer=conf.OIDC_OP_ISSUER,
-        client_id=conf.OIDC_RP_CLIENT_ID,
-        nonce=nonce,
-        now=time.time(),
-        trusted_audiences=conf.OIDC_TRUSTED_AUDIENCES,
-        max_age=max_age,
-        acr_values=acr_values,
+    site = (conf.OIDC_OP_ISSUER, conf.OIDC_RP_CLIENT_ID)
+    return Expected(*site, nonce, time.time(), conf.OIDC_TRUSTED_AUDIENCES, max_age, acr_values)
+
+
+def _login(claims: Mapping[str, Any], tokens: Tokens) -> Login:
+    complete = _with_userinfo(claims, tokens.access_token)
+    id_token, access_token = (
+        token if isinstance(token, str) else "" for token in (tokens.id_token, tokens.access_token)
     )
+    return Login(complete, id_token, access_token, tokens.refresh_token)
 
 
 def _with_userinfo(claims: Mapping[str, Any], access_token: object) -> Mapping[str, Any]:
@@ -112,12 +98,3 @@ def _signed_userinfo(body: bytes) -> dict[str, Any]:
     except TokenError as error:
         raise LoginError(errors.USERINFO_INVALID, str(error)) from error
     return claims
-
-
-def _login(claims: Mapping[str, Any], tokens: Tokens) -> Login:
-    return Login(
-        claims,
-        tokens.id_token if isinstance(tokens.id_token, str) else "",
-        tokens.access_token if isinstance(tokens.access_token, str) else "",
-        tokens.refresh_token,
-    )

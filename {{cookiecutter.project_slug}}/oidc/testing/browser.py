@@ -11,8 +11,7 @@ import requests
 
 from oidc.testing.op import OP, PERSON, Claims, changed
 
-# Of Django or of requests: both have `status_code`, `headers` and `content`.
-Response = Any
+Response = Any  # of Django or of requests: both have `status_code`, `headers` and `content`
 
 
 class Browser:
@@ -23,11 +22,10 @@ class Browser:
 
     def __init__(self, op: OP, client: Any = None, url: str | None = None) -> None:
         """`client` is a `django.test.Client` (None: a new one); where there is a `url`, none is used."""
-        self.op, self.client, self.url = op, client, url
+        self.op, self.client, self.url, self.refusals = op, client, url, list[dict[str, Any]]()
         self.at_op, self.at_site = requests.Session(), requests.Session()
         self.at_op.trust_env = self.at_site.trust_env = False  # no proxy of this machine
         self.ask_op = partial(self.at_op.request, allow_redirects=False, timeout=30)
-        self.refusals: list[dict[str, Any]] = []
         if url is None:
             from django.test import Client
 
@@ -86,8 +84,8 @@ class Browser:
         if leaving.status_code != 302:
             return leaving
         url = leaving.headers["Location"]
-        parameters = dict(parse_qsl(urlsplit(self.visit_op(url, who)).query))
-        return self.come_back(parameters, "post" if "response_mode=form_post" in url else "get")
+        method = "post" if "response_mode=form_post" in url else "get"
+        return self.come_back(dict(parse_qsl(urlsplit(self.visit_op(url, who)).query)), method)
 
     def log_out(self) -> Response:
         """Log out at the site and at the OP; return the page where that ends."""

@@ -1,7 +1,6 @@
 """Fixtures for pytest and pytest-django: `pytest_plugins = ["oidc.testing.fixtures"]` in the top conftest.py."""
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ def op(settings: Any) -> Iterator[OP]:
     """An OP for this test alone, at which the site is registered. It behaves until the test says otherwise:
 
     op.claims["aud"] = "another"  # in the ID Token; likewise op.userinfo, op.token_response, op.metadata
-    op.faults["/token"] = dead  # from oidc.testing.op, as slow, drip, raw(b"..."), responds({...}, status=400)
+    op.faults["/token"] = dead  # from oidc.testing.op, as slow, responds({...}, status=400)
     """
     cache.clear()
     with OP(site_url=settings.SITE_URL) as op:
@@ -41,19 +40,11 @@ def browser(op: OP, db: None) -> Browser:
 
 
 @pytest.fixture
-def refusals(browser: Browser) -> list[dict[str, Any]]:
-    """What the signal `login_refused` said during the test: `refusals[-1]["reason"].code`."""
-    return browser.refusals
-
-
-@pytest.fixture
 def log_in(op: OP, db: None) -> Callable[..., Browser]:
-    """A function that logs a person in by a real code flow, in a new browser, and returns the browser:
+    """A function that logs a person in by a real code flow, in a new browser, and returns the browser.
 
-    assert log_in({"groups": ["staff"]}).user.is_staff
-
-    The claims are changes to `oidc.testing.op.PERSON`; a second person needs another `sub`. The site may refuse the
-    login: see the browser's `is_signed_in` and `refusals`. Options are those of `Browser.log_in`.
+    `log_in({"groups": ["staff"]})` takes changes to the claims of `oidc.testing.op.PERSON` (a second person needs another
+    `sub`) and the options of `Browser.log_in`. See the browser's `is_signed_in` and `refusals`: the site may refuse.
     """
 
     def log_in(claims: Claims | None = None, **options: Any) -> Browser:
@@ -68,8 +59,7 @@ def log_in(op: OP, db: None) -> Callable[..., Browser]:
 def signed_in_client(op: OP, db: None, settings: Any) -> Callable[[Any], Client]:
     """A function that returns Django's test client, signed in as `user` with a session as a login at the OP begins it.
 
-    Neither the OP nor the user policy is asked. The session is renewed, limited and ended like any other login's;
-    where that does not matter, `client.force_login(user)` will do.
+    Neither the OP nor the user policy is asked. Where renewal and logout do not matter, `client.force_login` will do.
     """
 
     def sign_in(user: Any) -> Client:
@@ -78,7 +68,7 @@ def signed_in_client(op: OP, db: None, settings: Any) -> Callable[[Any], Client]
         subject = {"subject": f"user-{user.pk}"}
         identity, _ = Identity.objects.get_or_create(user=user, issuer=op.issuer, defaults=subject)
         request, client = HttpRequest(), Client(SERVER_NAME="localhost")
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+        request.session = client.session
         session.begin(request, user, Login({"iss": op.issuer, "sub": identity.subject}))
         request.session.save()
         client.cookies[settings.SESSION_COOKIE_NAME] = str(request.session.session_key)

@@ -21,7 +21,6 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from ssl import SSLContext
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
@@ -38,13 +37,12 @@ DISCOVERY = "/.well-known/openid-configuration"
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 CODE_SECONDS, TOKEN_SECONDS, REMEMBERED_SECONDS = 60, 300, 30 * 24 * 60 * 60
 CURVES: dict[str, Any] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
-CURVES["secp256k1"] = ec.SECP256K1
 KINDS = dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA")
 KINDS |= {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 
 Claims = dict[str, Any]
-# What an endpoint returns: JSON, a status with JSON, a signed document, or a page.
-Response = Claims | tuple[int, Claims] | str | Page
+# What an endpoint returns: JSON, a signed document, or a page.
+Response = Claims | str | Page
 
 
 @cache
@@ -60,14 +58,6 @@ def jwk(kind: str, number: int = 1, **members: Any) -> Claims:
     algorithm = {"RSA": "RS256", "Ed25519": "EdDSA"}.get(kind, "ES256")
     public = jwt.get_algorithm_by_name(algorithm).to_jwk(private_key(kind, number).public_key(), as_dict=True)
     return {name: value for name, value in public.items() if name != "key_ops"} | members
-
-
-def crowd(**members: Any) -> list[Claims]:
-    """Return the key set of the OpenID Foundation's suite, all without `alg`, with some broken members."""
-    kinds = [("RSA", 1), ("RSA", 2), ("P-256", 1), ("P-256", 2), ("secp256k1", 1), ("Ed25519", 1)]
-    good = [{**jwk(*kind, use="sig", kid="-".join(map(str, kind))), **members} for kind in kinds]
-    other = [jwk(kind, 3, use="enc", kid=f"{kind}-1") for kind in ("RSA", "P-256")]
-    return [*good, *other, {"kty": "RSA", "kid": "RSA-1", "n": "!", "e": None}, {"kty": "AKP", "kid": "RSA-1"}]
 
 
 def changed(values: Claims, changes: Claims) -> Claims:
@@ -111,7 +101,7 @@ class Grant:
 
 
 class OAuthError(Exception):
-    """A request that the OP refuses, with an error code of RFC 6749 or OpenID Connect Core 3.1.2.6."""
+    """A refusal with an error code of RFC 6749 or OpenID Connect Core 3.1.2.6."""
 
     def __init__(self, code: str, description: str, status: int = 400) -> None:
         self.status, self.parameters = status, {"error": code, "error_description": description}
@@ -146,11 +136,10 @@ class OP(AbstractContextManager["OP"]):
     userinfo: Claims = field(default_factory=dict)
     userinfo_is_signed: bool = False
     faults: dict[str, "Fault"] = field(default_factory=dict)
-    # What it remembers: requests, sessions by cookie, codes and tokens by kind and text, closed accounts.
+    # What it remembers: requests, sessions by cookie, codes and tokens by kind and text.
     requests: list[Asked] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
     grants: dict[tuple[str, str], Grant] = field(default_factory=dict)
-    disabled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.endpoints: dict[str, Callable[[Asked], Response]] = {
@@ -203,10 +192,9 @@ class OP(AbstractContextManager["OP"]):
         It does what the pages do, without HTTP. With `prompt=none` it takes the person's newest session.
         """
         request = dict(parse_qsl(urlsplit(authorization_url).query)) | {"response_mode": "query"}
-        subs = [user["sub"] for user in self.users()]
-        sub = sub or subs[0]
-        typed = {"typed": json.dumps(PERSON | {"sub": sub, "email": f"{sub}@example.org"})}
-        form, cookie = {"sub": sub} if sub in subs else typed, ""
+        sub = sub or self.users()[0]["sub"]
+        typed = json.dumps(PERSON | {"sub": sub, "email": f"{sub}@example.org"})
+        form, cookie = {"sub": sub} if self._user(sub) else {"typed": typed}, ""
         if request.get("prompt") == "none":
             form, cookie = {}, next((c for c, s in reversed(self.sessions.items()) if s.sub == sub), "")
         page = self._authorize(Asked("/authorize", request, form, cookie, Message(), ("", 0)))
@@ -220,29 +208,12 @@ class OP(AbstractContextManager["OP"]):
         claims |= {"jti": secrets.token_urlsafe(16), "events": {LOGOUT_EVENT: {}}}
         return self.sign(changed(claims, changes), {"typ": "logout+jwt"} | (header or {}))
 
-    def disable(self, sub: str) -> None:
-        """Close an account: nobody logs in with it, and its tokens are void."""
-        self.disabled.add(sub)
-
     def end_sessions(self, sub: str) -> None:
-        """End the sessions of a person here, which voids their tokens; the site is not told."""
+        """End the sessions of a person here, which voids their tokens, without telling the site."""
         self.sessions = {cookie: session for cookie, session in self.sessions.items() if session.sub != sub}
 
-    def log_out_everywhere(self, sub: str) -> int:
-        """End the sessions of a person here and, by a logout token, at the site; return the site's HTTP status."""
-        self.end_sessions(sub)
-        return self._tell_site(sub=sub)
-
-    def _tell_site(self, **claims: Any) -> int:
-        url, form = (
-            f"{self.site_url}/oidc/backchannel-logout/",
-            urlencode({"logout_token": self.logout_token(**claims)}),
-        )
-        try:
-            with build_opener(ProxyHandler({})).open(url, form.encode(), timeout=10) as response:
-                return int(response.status)
-        except HTTPError as error:
-            return error.code
+    def _user(self, sub: object) -> Claims | None:
+        return next((user for user in self.users() if user["sub"] == sub), None)
 
     def _discovery(self, asked: Asked) -> Claims:
         paths = {"authorization": "authorize", "token": "token", "userinfo": "userinfo", "end_session": "end-session"}
@@ -295,16 +266,15 @@ class OP(AbstractContextManager["OP"]):
     def _log_in(self, form: dict[str, str]) -> str:
         """Begin a session for the person chosen on the login page and return its cookie, "" if nobody was.
 
-        Raises `OAuthError` if the person must not log in or said no, `ValueError` if the choice means nobody.
+        Raises `OAuthError` if the person said no, `ValueError` if the choice means nobody.
         """
         check("deny" not in form, "access_denied", "the person said no")
         if not form.keys() & {"sub", "typed"}:
             return ""
         typed = None if "sub" in form else json.loads(form["typed"])
         sub = typed.get("sub") if isinstance(typed, dict) else form.get("sub")
-        if not isinstance(sub, str) or not (typed or any(user["sub"] == sub for user in self.users())):
+        if not isinstance(sub, str) or not (typed or self._user(sub)):
             raise ValueError("Choose somebody, or type a JSON object with a sub.")
-        check(sub not in self.disabled, "access_denied", "the account is disabled")
         self.sessions[cookie := secrets.token_urlsafe(32)] = Session(sub, typed, int(time.time()))
         return cookie
 
@@ -315,11 +285,9 @@ class OP(AbstractContextManager["OP"]):
         return "max_age" not in request or time.time() - self.sessions[cookie].auth_time <= int(request["max_age"])
 
     def _person(self, cookie: str) -> Claims | None:
-        """Return the claims of the person of a session, None if it has ended or the account is closed."""
+        """Return the claims of the person of a session, None if it has ended or the account is gone."""
         session = self.sessions.get(cookie)
-        if session is None or session.sub in self.disabled:
-            return None
-        return session.typed or next((user for user in self.users() if user["sub"] == session.sub), None)
+        return (session.typed or self._user(session.sub)) if session else None
 
     def _issue(self, kind: str, grant: Grant) -> str:
         self.grants[kind, text := secrets.token_urlsafe(32)] = grant
@@ -342,14 +310,14 @@ class OP(AbstractContextManager["OP"]):
         return self._tokens(grant)
 
     def _client_is_known(self, asked: Asked) -> bool:
-        scheme, _, basic = asked.headers.get("Authorization", "").partition(" ")
-        method, given = "none", (asked.form.get("client_id"), self.client[1])
-        if scheme == "Basic":
+        header, form = asked.headers.get("Authorization", ""), asked.form
+        if header.startswith("Basic "):
             # Both halves are form-encoded, or a colon would end the id (RFC 6749 2.3.1).
-            pair = b64decode(basic).decode().partition(":")
+            pair = b64decode(header.removeprefix("Basic ")).decode().partition(":")
             method, given = "client_secret_basic", (unquote_plus(pair[0]), unquote_plus(pair[2]))
-        elif "client_secret" in asked.form:
-            method, given = "client_secret_post", (asked.form.get("client_id"), asked.form["client_secret"])
+        else:
+            method = "client_secret_post" if "client_secret" in form else "none"
+            given = form.get("client_id", ""), form.get("client_secret", self.client[1])
         return method in self.auth_methods and given == self.client
 
     def _tokens(self, grant: Grant) -> Claims:
@@ -388,12 +356,14 @@ class OP(AbstractContextManager["OP"]):
         if target and not (is_client and is_registered):
             return pages.page(f"Expected a post_logout_redirect_uri under {self.site_url}/", status=400)
         if not hinted and "confirm" not in asked.form:
-            return pages.confirm(request, self.site_url)
+            button, action = '<button name="confirm" value="1">Log out</button>', f"?{urlencode(request)}"
+            return pages.page("Log out?", button, action=action, site_url=self.site_url)
         cookie = hinted.cookie if hinted else asked.cookie
         session = self.sessions.pop(cookie, None)
         if session and self.backchannel:
-            with suppress(OSError):  # the site may be down
-                self._tell_site(sub=session.sub, sid=digest(cookie))
+            form = urlencode({"logout_token": self.logout_token(sub=session.sub, sid=digest(cookie))}).encode()
+            with suppress(OSError):  # the site may be down, or know nothing of the session
+                build_opener(ProxyHandler({})).open(f"{self.site_url}/oidc/backchannel-logout/", form, 10).close()
         state = {"state": request["state"]} if "state" in request else {}
         return pages.redirect(target, state) if target else pages.page("You are logged out")
 
@@ -431,17 +401,16 @@ class Handler(BaseHTTPRequestHandler):
         if fault := op.faults.get(url.path):
             return fault(self)
         try:
-            response = (
-                op.endpoints[url.path](asked) if url.path in op.endpoints else pages.page("Not found", status=404)
-            )
+            check(url.path in op.endpoints, "not_found", url.path, 404)
+            response, status = op.endpoints[url.path](asked), 200
         except OAuthError as error:
-            response = error.status, error.parameters
+            response, status = error.parameters, error.status
         if isinstance(response, Page):
-            return self.reply(response.html.encode(), "text/html; charset=utf-8", response.status, **response.headers)
-        if isinstance(response, str):
-            return self.reply(response.encode(), "application/jwt")
-        status, document = response if isinstance(response, tuple) else (200, response)
-        self.reply(json.dumps(document).encode(), "application/json", status)
+            self.reply(response.html.encode(), "text/html; charset=utf-8", response.status, **response.headers)
+        elif isinstance(response, str):
+            self.reply(response.encode(), "application/jwt")
+        else:
+            self.reply(json.dumps(response).encode(), "application/json", status)
 
     do_POST = do_GET  # noqa: N815 - http.server wants this name
 
@@ -466,28 +435,12 @@ def responds(body: Any, content_type: str = "application/json", status: int = 20
     return lambda handler: handler.reply(data, content_type, status, **headers)
 
 
-def raw(data: bytes) -> Fault:
-    """Return a fault that writes bytes where an HTTP response should be, and hangs up."""
-
-    def write(handler: Handler) -> None:
-        handler.wfile.write(data)
-        handler.close_connection = True
-
-    return write
+def dead(handler: Handler) -> None:
+    """Hang up without a word."""
+    handler.close_connection = True
 
 
 def slow(handler: Handler) -> None:
     """Take the request and never respond."""
     handler.server.op.closed.wait(60)
     handler.close_connection = True
-
-
-def drip(handler: Handler) -> None:
-    """Respond a byte at a time, each of them well within a time limit for reading."""
-    handler.close_connection = True
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while not handler.server.op.closed.wait(0.05):
-        handler.wfile.write(b" ")
-
-
-dead = raw(b"")

@@ -12,13 +12,9 @@ Claims = Mapping[str, Any]
 STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
 body { max-width: 34rem; margin: 0 auto; padding: 2rem 1rem; overflow-wrap: anywhere }
-button, textarea { font: inherit; box-sizing: border-box; border: 1px solid #888; border-radius: .6rem; padding: .6rem }
-button { min-width: 8rem; color: inherit; background: #8882; cursor: pointer }
-button:hover { background: #8884 }
-h1 { font-size: 1.4rem }
-label, details, .person, .person *, textarea { display: block }
+button, textarea { font: inherit; padding: .6rem; cursor: pointer }
+label, details, .person, .person *, textarea { display: block; width: 100%; text-align: left; box-sizing: border-box }
 label, details, .person, textarea { margin: .7rem 0 }
-.person, textarea { width: 100%; text-align: left }
 """
 SUBMIT = "document.forms[0].submit()"
 EXAMPLE = '{"sub": "somebody", "email": "somebody@example.org", "email_verified": true}'
@@ -65,12 +61,6 @@ def _button(claims: Claims, hint: str | None) -> str:
         </button>"""
 
 
-def confirm(request: Claims, site_url: str) -> Page:
-    """Return the question whether to log out, for a request that does not prove whose it is."""
-    button = '<button name="confirm" value="1">Log out</button>'
-    return page("Log out?", button, action=f"?{urlencode(request)}", site_url=site_url)
-
-
 def redirect(url: str, parameters: Mapping[str, str]) -> Page:
     """Return a redirect to `url` with further `parameters`."""
     separator = ("&" if "?" in url else "?") if parameters else ""
@@ -80,5 +70,4 @@ def redirect(url: str, parameters: Mapping[str, str]) -> Page:
 def form_post(url: str, parameters: Mapping[str, str]) -> Page:
     """Return the page that posts `parameters` to `url` (Form Post Response Mode), by itself or by its button."""
     fields = "".join(f'<input type="hidden" name="{escape(k)}" value="{escape(v)}">' for k, v in parameters.items())
-    content = f"{fields}<button>Continue</button><script>{SUBMIT}</script>"
-    return page("Back to the site", content, action=url, site_url=url)
+    return page("Back to the site", f"{fields}<button>Continue</button><script>{SUBMIT}</script>", 200, url, url)

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,20 +30,17 @@ class Command(BaseCommand):
         site, issuer = urlsplit(settings.SITE_URL), settings.OIDC_OP_ISSUER
         if site.scheme != "http":
             raise CommandError("dev serves plain http on this machine: set SITE_URL=http://localhost:8000 in .env.")
-        host = "127.0.0.1" if site.hostname == "localhost" else str(site.hostname)
-        _require_free(host, site.port or 80, "SITE_URL")
+        host, port = "127.0.0.1" if site.hostname == "localhost" else str(site.hostname), site.port or 80
+        _require_free(host, port, "SITE_URL")
         self._migrate()
-        with ExitStack() as stack:
-            # A real OpenID Provider on this machine is left alone.
-            if is_development_op(issuer) and not _is_running(issuer):
-                stack.enter_context(development_op(issuer))
-                self.stdout.write(f"Sign-in service: {issuer}  (its users: dev/users.json)")
-            else:
-                self.stdout.write(f"Sign-in service: {issuer}")
+        # A real OpenID Provider on this machine is left alone.
+        is_ours = is_development_op(issuer) and not _is_running(issuer)
+        with development_op(issuer) if is_ours else nullcontext():
+            self.stdout.write(f"Sign-in service: {issuer}{'  (its users: dev/users.json)' if is_ours else ''}")
             self.stdout.write(self.style.SUCCESS(f"Site:            {settings.SITE_URL}/"))
             self.stdout.write("Ctrl-C stops everything. After a change of .env, start again.\n")
             self.stdout.flush()
-            self._serve(f"{host}:{site.port or 80}")
+            self._serve(f"{host}:{port}")
 
     def _migrate(self) -> None:
         try:
@@ -67,21 +64,20 @@ class Command(BaseCommand):
             self.stdout.write("\nStopped.")
         finally:
             if server.poll() is None:
-                _end(server)
+                if os.name == "posix":
+                    os.killpg(server.pid, signal.SIGTERM)  # with the reloader's own child, which must not outlive it
+                else:
+                    server.terminate()
+                server.wait(10)
 
 
 def development_op(issuer: str) -> OP:
     """Serve the issuer with the people of users.json, which may change meanwhile."""
     host, port = str(urlsplit(issuer).hostname), urlsplit(issuer).port or 80
     _require_free("127.0.0.1", port, "OIDC_OP_ISSUER")
-    op = OP(
-        host=host,
-        port=port,
-        client=(settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET),
-        site_url=settings.SITE_URL,
-        users=lambda: json.loads(USERS_FILE.read_text(encoding="utf-8")),
-        backchannel=True,
-    )
+    op = OP(host=host, port=port, site_url=settings.SITE_URL, backchannel=True)
+    op.client = (settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET)
+    op.users = lambda: json.loads(USERS_FILE.read_text(encoding="utf-8"))
     op.sign_with(settings.OIDC_RP_SIGN_ALGO)
     return op
 
@@ -101,15 +97,5 @@ def _require_free(host: str, port: int, name: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CommandError(
-                f"Port {port} of {name} cannot be used ({error.strerror}). Stop what uses it, or choose another port."
-            ) from error
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    if os.name == "posix":
-        # The reloader has a child of its own that must not outlive it.
-        os.killpg(server.pid, signal.SIGTERM)
-    else:
-        server.terminate()
-    server.wait(10)
+            problem = f"Port {port} of {name} cannot be used ({error.strerror})."
+            raise CommandError(f"{problem} Stop what uses it, or choose another port.") from error

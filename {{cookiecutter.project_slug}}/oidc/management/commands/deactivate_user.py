@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
+from django.template.defaultfilters import pluralize
 
 from oidc.internal import session
 from oidc.models import Identity
@@ -34,5 +35,4 @@ class Command(BaseCommand):
         identities = Identity.objects.filter(user=user).values_list("issuer", "subject")
         ended = sum(session.end(issuer, subject=subject) for issuer, subject in identities)
         user_deactivated.send(type(user), user=user, sessions=ended)
-        plural = "" if ended == 1 else "s"
-        self.stdout.write(f"{user.get_username()} is deactivated; {ended} session{plural} ended.")
+        self.stdout.write(f"{user.get_username()} is deactivated; {ended} session{pluralize(ended)} ended.")

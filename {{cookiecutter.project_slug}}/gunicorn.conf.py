@@ -1,6 +1,4 @@
-"""How gunicorn serves this site: `gunicorn config.wsgi`.
-
-BIND and WEB_CONCURRENCY are read from the environment of the process, not from .env.
+"""How gunicorn serves this site. BIND and WEB_CONCURRENCY come from the environment of the process, not from .env.
 
 https://docs.gunicorn.org/en/stable/settings.html
 """
@@ -26,8 +24,7 @@ worker_class = "gthread"
 threads = 16
 timeout = 30
 graceful_timeout = 10
-max_requests = 10_000
-max_requests_jitter = 1_000
+max_requests, max_requests_jitter = 10_000, 1_000
 accesslog = "-"
 logger_class = AccessLogger
 # The callback's query holds an authorization code, so the path is logged without it.

@@ -87,7 +87,7 @@ def test_staff_reach_the_admin_through_the_op(browser: Browser, op: OP) -> None:
 
 def test_those_who_are_not_staff_are_told_so_and_go_round_in_no_circle(browser: Browser) -> None:
     browser.log_in()
-    response = browser.follow(browser.get("/admin/"))
+    response = browser.get("/admin/", follow=True)
     assert response.status_code == 403
 
 

@@ -398,7 +398,7 @@ def test_what_ops_write_differently_is_taken(browser: Browser, send: Send, chang
     assert not browser.is_signed_in
 
 
-@pytest.mark.parametrize("exp", [ABSENT, 2**52, int(time.time()) + 600])
+@pytest.mark.parametrize("exp", [ABSENT, 2**52, int(time.time()) + 600], ids=["absent", "far-away", "soon"])
 def test_a_logout_token_is_obeyed_once(browser: Browser, send: Send, exp: object) -> None:
     assert send(jti="once", exp=exp).status_code == 200
     browser.log_in()

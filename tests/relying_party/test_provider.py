@@ -8,7 +8,7 @@ import pytest
 from oidc.errors import LoginError
 from oidc.internal import provider
 from oidc.testing.browser import Browser
-from oidc.testing.op import ABSENT, CLIENT, OP, responds
+from oidc.testing.op import ABSENT, CLIENT, OP, OAuthError, responds
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_what_an_op_quotes_of_a_refused_request_is_cut_out(op: OP, settings, met
     """Some OPs repeat the code or the client secret in error_description, and that ends up in the log."""
     settings.OIDC_TOKEN_ENDPOINT_AUTH_METHOD = method
 
-    def quote(asked: Any) -> tuple[int, dict[str, Any]]:
+    def quote(asked: Any) -> None:
         credentials = asked.headers.get("Authorization", "")
-        return 400, {"error": "invalid_grant", "error_description": f"{credentials} {list(asked.form.values())}"}
+        raise OAuthError("invalid_grant", f"{credentials} {list(asked.form.values())}")
 
     op.endpoints["/token"] = quote
     with pytest.raises(LoginError) as caught:

@@ -274,7 +274,7 @@ def test_one_kind_of_token_does_not_pass_for_another(provider: OP, person: reque
 
 
 def close_account(op: OP, sub: str) -> None:
-    op.users = lambda: []
+    op.users = list
 
 
 @pytest.mark.parametrize("void", [close_account, OP.end_sessions])
@@ -510,6 +510,12 @@ def test_a_logout_goes_the_whole_way(browser: Browser, op: OP) -> None:
     assert page.status_code == 200
     assert not browser.is_signed_in
     assert not op.sessions
+
+
+def test_redirects_that_go_round_in_a_circle_end_a_test(browser: Browser, op: OP) -> None:
+    op.faults["/authorize"] = responds(b"", status=302, Location=f"{op.issuer}/authorize")
+    with pytest.raises(AssertionError, match="circle"):
+        browser.follow(browser.leave())
 
 
 def test_a_login_can_come_back_by_a_form(browser: Browser, settings) -> None:

@@ -6,7 +6,7 @@ from accounts.models import User
 from oidc.admin import IdentityInline, SignInInline
 
 
-class NewUserForm(forms.ModelForm):  # type: ignore[type-arg]  # a parameter of the stubs only
+class NewUserForm(forms.ModelForm):
     """A user who is made before the first login, and has no password. The identity below says who that will be."""
 
     class Meta:

@@ -60,7 +60,9 @@ def test_production_loads_nothing_that_is_for_development_and_tests() -> None:
 
 
 def test_production_has_no_dev_command_and_says_why() -> None:
-    assert "set DEBUG=true in .env" in python("manage.py", "dev", **PRODUCTION).stderr
+    result = python("manage.py", "dev", **PRODUCTION)
+    assert result.returncode == 1
+    assert "set DEBUG=true in .env" in result.stderr
 
 
 def test_all_problems_are_reported_at_once_without_a_traceback() -> None:

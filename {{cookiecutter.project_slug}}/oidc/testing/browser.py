@@ -2,7 +2,7 @@
 
 import json
 import re
-from functools import partial
+from functools import partial, partialmethod
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -37,14 +37,8 @@ class Browser:
     def _note(self, sender: object, **details: Any) -> None:
         self.refusals.append(details)
 
-    def get(self, path: str, data: Any = None, **options: Any) -> Response:
-        """Get a page of the site, with `data` as its query; `options` are those of the client, such as `headers`."""
-        return self.request("get", path, data, **options)
-
-    def post(self, path: str, data: Any = None, **options: Any) -> Response:
-        return self.request("post", path, data, **options)
-
     def request(self, method: str, path: str, data: Any = None, **options: Any) -> Response:
+        """Ask the site for a page; `data` is the query or form, `options` are the client's, such as `headers`."""
         if self.url is None:
             return getattr(self.client, method)(path, data, **options)
         # The host is the site's, so that `url` may be one of several processes behind a proxy.
@@ -52,6 +46,8 @@ class Browser:
         headers["X-CSRFToken"] = next((str(c.value) for c in self.at_site.cookies if c.name.endswith("csrftoken")), "")
         options |= {"params" if method == "get" else "data": data, "headers": headers | options.get("headers", {})}
         return self.at_site.request(method, self.url + path, allow_redirects=False, timeout=30, **options)
+
+    get, post = partialmethod(request, "get"), partialmethod(request, "post")
 
     def leave(self, next_url: str = "") -> Response:
         """Begin a login: the site redirects to the OP."""
@@ -93,11 +89,13 @@ class Browser:
         return self.follow(self.post("/oidc/logout/"))
 
     def follow(self, response: Response) -> Response:
-        """Go on through redirects between site and OP; return the first response that is none."""
-        while url := response.headers.get("Location"):
+        """Go on through redirects between site and OP, a dozen at most; return the first response that is none."""
+        for _ in range(12):
+            if not (url := response.headers.get("Location")):
+                return response
             is_op = url.startswith(self.op.issuer)
             response = self.ask_op("get", url) if is_op else self.get(url.removeprefix(self.op.site_url))
-        return response
+        raise AssertionError(f"The redirects go round in a circle: {url}")
 
     def outcome(self) -> str:
         """Return how a whole login, to which `OP.grant` says yes, ends: the code of a reason, or "signed_in"."""

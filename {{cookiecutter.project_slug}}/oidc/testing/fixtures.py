@@ -43,8 +43,8 @@ def browser(op: OP, db: None) -> Browser:
 def log_in(op: OP, db: None) -> Callable[..., Browser]:
     """A function that logs a person in by a real code flow, in a new browser, and returns the browser.
 
-    `log_in({"groups": ["staff"]})` takes changes to the claims of `oidc.testing.op.PERSON` (a second person needs another
-    `sub`) and the options of `Browser.log_in`. See the browser's `is_signed_in` and `refusals`: the site may refuse.
+    `log_in({"groups": ["staff"]})` takes changes to the claims of `oidc.testing.op.PERSON` (a second person needs
+    another `sub`) and the options of `Browser.log_in`. The site may refuse: see `is_signed_in` and `refusals`.
     """
 
     def log_in(claims: Claims | None = None, **options: Any) -> Browser:

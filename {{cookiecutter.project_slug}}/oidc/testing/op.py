@@ -78,8 +78,8 @@ class Asked:
     query: dict[str, str]
     form: dict[str, str]
     cookie: str
-    headers: Message
-    connection: tuple[str, int]
+    headers: Message = field(default_factory=Message)
+    connection: tuple[str, int] = ("", 0)
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ class OP(AbstractContextManager["OP"]):
         form, cookie = {"sub": sub} if self._user(sub) else {"typed": typed}, ""
         if request.get("prompt") == "none":
             form, cookie = {}, next((c for c, s in reversed(self.sessions.items()) if s.sub == sub), "")
-        page = self._authorize(Asked("/authorize", request, form, cookie, Message(), ("", 0)))
+        page = self._authorize(Asked("/authorize", request, form, cookie))
         assert page.status == 302, f"The OP shows a page instead of going back to the site: {page.html}"
         return dict(parse_qsl(urlsplit(page.headers["Location"]).query))
 
@@ -253,13 +253,13 @@ class OP(AbstractContextManager["OP"]):
         return replace(page, headers={**page.headers, "Set-Cookie": cookie}) if chosen else page
 
     def _check_request(self, request: dict[str, str]) -> None:
-        prompts, modes = request.get("prompt", "").split(), ("query", "form_post")
+        prompts, scopes = request.get("prompt", "").split(), request.get("scope", "").split()
         has_pkce = len(request.get("code_challenge", "")) == 43 and request.get("code_challenge_method") == "S256"
+        is_mode = request.get("response_mode", "query") in ("query", "form_post")
         check(request.get("response_type") == "code", "unsupported_response_type", "response_type has to be code")
-        check("openid" in request.get("scope", "").split(), "invalid_scope", "scope has to contain openid")
-        check("state" in request, "invalid_request", "state is missing")
-        check(has_pkce, "invalid_request", "PKCE with S256 is missing")
-        check(request.get("response_mode", "query") in modes, "invalid_request", "unknown response_mode")
+        check("openid" in scopes, "invalid_scope", "scope has to contain openid")
+        check("state" in request and has_pkce, "invalid_request", "state, or PKCE with S256, is missing")
+        check(is_mode, "invalid_request", "unknown response_mode")
         check(prompts == ["none"] or "none" not in prompts, "invalid_request", "prompt=none excludes others")
         check(request.get("max_age", "0").isdecimal(), "invalid_request", "max_age is not a number")
 
@@ -324,16 +324,17 @@ class OP(AbstractContextManager["OP"]):
         session, request, now = self.sessions[grant.cookie], grant.request, int(time.time())
         # A refreshed ID Token has no nonce (Core 12.2).
         kept = replace(grant, request={name: value for name, value in request.items() if name != "nonce"})
-        access_token, refresh_token = self._issue("access_token", kept), self._issue("refresh_token", kept)
+        tokens = {kind: self._issue(kind, kept) for kind in ("access_token", "refresh_token")}
         bits = {"256": 256, "384": 384}.get(self.algorithm[-3:], 512)
+        hashed = str(self.token_response.get("access_token", tokens["access_token"]))
         claims = {"iss": self.issuer, "sub": session.sub, "aud": self.client[0], "iat": now, "exp": now + TOKEN_SECONDS}
         claims |= {"auth_time": session.auth_time, "sid": digest(grant.cookie)}
-        claims |= {"at_hash": digest(str(self.token_response.get("access_token", access_token)), bits, bits // 16)}
+        claims |= {"at_hash": digest(hashed, bits, bits // 16)}
         claims |= {"nonce": request["nonce"]} if "nonce" in request else {}
         acr = [value for value in request.get("acr_values", "").split() if value in self.acr_values]
-        id_token = self.sign(changed(claims | ({"acr": acr[0]} if acr else {}), self.claims))
-        self.grants["id_token", id_token] = kept
-        tokens = {"access_token": access_token, "refresh_token": refresh_token, "id_token": id_token}
+        claims |= {"acr": acr[0]} if acr else {}
+        tokens["id_token"] = self.sign(changed(claims, self.claims))
+        self.grants["id_token", tokens["id_token"]] = kept
         return changed({**tokens, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}, self.token_response)
 
     def _userinfo(self, asked: Asked) -> Response:

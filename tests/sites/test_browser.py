@@ -15,7 +15,7 @@ from tests.rendering import REPOSITORY
 from tests.sites.site import Running, Site, free_port, is_free
 
 DEV_COMMAND = "uv run manage.py dev"
-LOG_IN = re.compile("Log ?in")
+LOG_IN = "Log in"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ https://docs.djangoproject.com/en/stable/topics/http/urls/
 """
 
 from django.contrib import admin
+from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.urls import include, path
 
 urlpatterns = [
@@ -12,6 +14,8 @@ urlpatterns = [
     # The admin's own pages to log in and out would leave out the sign-in service.
     path("admin/", include("oidc.admin_urls")),
     path("admin/", admin.site.urls),
+    # Browsers ask for it by themselves on pages that name no icon, as the admin's.
+    path("favicon.ico", lambda request: redirect(static("favicon.svg"))),
 ]
 
 handler400 = "pages.errors.bad_request"

@@ -121,7 +121,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
             user: AbstractBaseUser | None = self.update_user(found[0], claims)
         elif conf.OIDC_CREATE_USER:
             user = self.create_user(claims)
-            transaction.on_commit(partial(user_created.send, type(user), user=user))
+            transaction.on_commit(partial(user_created.send_robust, type(user), user=user))
         else:
             raise LoginError(errors.USER_UNKNOWN, f"OIDC_CREATE_USER is off, and nobody has subject {claims['sub']}")
         if user is not None and not user.is_active:
@@ -143,4 +143,4 @@ def _bind(user: Any, claims: Claims, *, may_move: bool) -> None:
         Identity.objects.filter(pk=identity.pk).update(user=user)
     elif not is_new:
         return
-    transaction.on_commit(partial(identity_linked.send, type(user), user=user, issuer=issuer, subject=subject))
+    transaction.on_commit(partial(identity_linked.send_robust, type(user), user=user, issuer=issuer, subject=subject))

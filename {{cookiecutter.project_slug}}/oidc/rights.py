@@ -45,7 +45,7 @@ def apply(
     user.groups.remove(*Group.objects.filter(name__in=present - wanted))
     gained, lost = sorted((after | wanted) - (before | present)), sorted((before | present) - (after | wanted))
     if gained or lost:
-        transaction.on_commit(partial(rights_changed.send, type(user), user=user, gained=gained, lost=lost))
+        transaction.on_commit(partial(rights_changed.send_robust, type(user), user=user, gained=gained, lost=lost))
 
 
 def _status(user: AbstractUser) -> set[str]:

@@ -34,5 +34,5 @@ class Command(BaseCommand):
         user.save(update_fields=["is_active"])
         identities = Identity.objects.filter(user=user).values_list("issuer", "subject")
         ended = sum(session.end(issuer, subject=subject) for issuer, subject in identities)
-        user_deactivated.send(type(user), user=user, sessions=ended)
+        user_deactivated.send_robust(type(user), user=user, sessions=ended)
         self.stdout.write(f"{user.get_username()} is deactivated; {ended} session{pluralize(ended)} ended.")

@@ -483,7 +483,6 @@ def test_the_policy_can_look_at_the_request(log_in, policy) -> None:
 def at_once(shared_database: None, op: OP, settings) -> Callable[[list[dict]], list[int]]:
     """Return a function that lets people with `claims` come back from the OP at the same moment."""
     settings.OIDC_TIMEOUT = 30
-    settings.OIDC_OP_MAX_WAITING = 10
 
     def run(people: list[dict]) -> list[int]:
         returning = []

@@ -111,12 +111,23 @@ def test_a_failure_is_not_kept(source: Source) -> None:
     assert read(source) == "edition 2"
 
 
-def test_a_document_is_refetched_at_most_every_half_minute(source: Source, later: Callable[..., None]) -> None:
+def test_a_document_is_refetched_ten_times_at_once_and_no_more(source: Source, later: Callable[..., None]) -> None:
     read(source)
-    assert [refetch(source), refetch(source)] == ["edition 2", None]
-    assert read(source) == "edition 2"
-    later(seconds=31)
-    assert refetch(source) == "edition 3"
+    assert [refetch(source) for _ in range(11)] == [*(f"edition {number}" for number in range(2, 12)), None]
+    assert read(source) == "edition 11"
+    later(seconds=301)
+    assert refetch(source) == "edition 12"
+
+
+def test_a_refetch_that_fails_uses_nothing_up_for_long(source: Source, later: Callable[..., None]) -> None:
+    source.fails_with = LoginError(errors.OP_RESPONSE)
+    for _ in range(10):
+        with pytest.raises(LoginError):
+            refetch(source)
+    assert refetch(source) is None
+    source.fails_with = None
+    later(seconds=6)
+    assert refetch(source) == "edition 11"
 
 
 def test_a_refetch_that_fails_leaves_the_old_copy(source: Source) -> None:
@@ -125,36 +136,6 @@ def test_a_refetch_that_fails_leaves_the_old_copy(source: Source) -> None:
     with pytest.raises(LoginError):
         refetch(source)
     assert read(source) == "edition 1"
-
-
-@pytest.mark.parametrize(
-    ("reason", "is_up"),
-    [(errors.OP_UNREACHABLE, False), (errors.OP_TIMEOUT, False), (errors.OP_RESPONSE, True), (errors.OP_BUSY, True)],
-    ids=lambda value: getattr(value, "code", None),
-)
-def test_an_op_is_down_only_if_nothing_came_from_it(source: Source, reason: errors.Reason, is_up: bool) -> None:
-    source.fails_with = LoginError(reason)
-    assert documents.probe(URL, lambda: source(URL)) is is_up
-
-
-@pytest.mark.parametrize("is_up", [True, False])
-def test_whether_the_op_is_up_is_asked_every_half_minute_at_most(
-    source: Source, later: Callable[..., None], is_up: bool
-) -> None:
-    source.fails_with = None if is_up else LoginError(errors.OP_TIMEOUT)
-    assert [documents.probe(URL, lambda: source(URL)) for _ in range(3)] == [is_up] * 3
-    assert len(source.asked) == 1
-    later(seconds=31)
-    documents.probe(URL, lambda: source(URL))
-    assert len(source.asked) == 2
-
-
-def test_an_op_that_is_up_again_is_seen_after_half_a_minute(source: Source, later: Callable[..., None]) -> None:
-    source.fails_with = LoginError(errors.OP_TIMEOUT)
-    documents.probe(URL, lambda: source(URL))
-    source.fails_with = None
-    later(seconds=31)
-    assert [documents.probe(URL, lambda: source(URL)) for _ in range(2)] == [True, True]
 
 
 def test_once_is_once_until_its_time_has_passed(source: Source, later: Callable[..., None]) -> None:
@@ -193,5 +174,4 @@ def test_a_cache_that_fails_costs_speed_only(browser: Browser, broken_cache: Non
 def test_without_a_cache_every_document_is_fetched(broken_cache: None, caplog) -> None:
     source = Source()
     assert [read(source), refetch(source)] == ["edition 1", "edition 2"]
-    assert documents.probe(URL, lambda: source(URL))
     assert "cache failed: ConnectionError" in caplog.text

@@ -220,7 +220,7 @@ PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyI
 def reading(token: object) -> str:
     """Return the rule that a signed token breaks, or "accepted"."""
     try:
-        token_rules.read(token, "RS256", lambda header: RSA.public_key())
+        token_rules.read(token, "RS256", lambda header: [RSA.public_key()])
     except TokenError as error:
         return error.rule.name
     return "accepted"
@@ -288,13 +288,13 @@ def test_a_signature_by_another_key_is_refused() -> None:
 )
 def test_a_key_of_the_wrong_kind_verifies_nothing(key: object) -> None:
     with pytest.raises(TokenError, match="signature"):
-        token_rules.read(jwt.PyJWS().encode(b"{}", private_key("RSA", 2), "RS256"), "RS256", lambda header: key)
+        token_rules.read(jwt.PyJWS().encode(b"{}", private_key("RSA", 2), "RS256"), "RS256", lambda header: [key])
 
 
 def test_a_broken_rule_names_itself_and_keeps_the_token_to_itself() -> None:
     token = jwt.PyJWS().encode(b"{}", private_key("RSA", 2), "RS256")
     with pytest.raises(TokenError) as caught:
-        token_rules.read(token, "RS256", lambda header: RSA.public_key())
+        token_rules.read(token, "RS256", lambda header: [RSA.public_key()])
     assert str(caught.value) == "signature: the signature does not verify"
     assert token not in str(caught.value)
 

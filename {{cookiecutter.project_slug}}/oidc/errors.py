@@ -68,9 +68,7 @@ OP_UNAVAILABLE = Reason("op_unavailable", 503, _("The sign-in service has a prob
 OP_UNREACHABLE = Reason("op_unreachable", 503, _("The sign-in service cannot be reached at the moment."), _LATER,
     "Check the OP's address, DNS, proxy, firewall and TLS certificate (OIDC_OP_CA_BUNDLE).", Kind.OUTAGE)
 OP_TIMEOUT = Reason("op_timeout", 504, _("The sign-in service did not respond in time."), _LATER,
-    "The OP took longer than OIDC_TIMEOUT seconds.", Kind.OUTAGE)
-OP_BUSY = Reason("op_busy", 503, _("The sign-in service is slow and many people are waiting."), _LATER,
-    "OIDC_OP_MAX_WAITING requests of this process were waiting for the OP already.", Kind.OUTAGE)
+    "The OP took longer than OIDC_TIMEOUT seconds, now or a moment ago; the site asks it again by itself.", Kind.OUTAGE)
 OP_RESPONSE = Reason("op_response", 502, _("The sign-in service sent a response that this site cannot use."), _TELL,
     "Not JSON, too large, a redirect, or an unexpected status; the log names the endpoint.", Kind.MISCONFIGURED)
 METADATA_INVALID = Reason("metadata_invalid", 502,
@@ -91,6 +89,8 @@ ID_TOKEN_ALGORITHM = Reason("id_token_algorithm", 403,
     "The token's `alg` is not OIDC_RP_SIGN_ALGO.", Kind.MISCONFIGURED)
 ID_TOKEN_KEY = Reason("id_token_key", 403, _("The identity could not be checked, because its key is unknown."), _TELL,
     "No single key in the OP's key set fits the token's kid, type and use.", Kind.MISCONFIGURED)
+KEYS_CHANGING = Reason("keys_changing", 503, _("The sign-in service is changing its keys at the moment."), _LATER,
+    "No key fits, and the OP's key set was fetched too often of late to be fetched again.", Kind.OUTAGE)
 ID_TOKEN_SIGNATURE = Reason("id_token_signature", 403, _("The identity is not genuine."), _TELL,
     "The signature does not verify.", Kind.INVALID)
 ID_TOKEN_ISSUER = Reason("id_token_issuer", 403, _("The identity comes from another sign-in service."), _TELL,

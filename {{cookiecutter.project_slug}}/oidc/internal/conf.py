@@ -23,7 +23,6 @@ class Conf:
     OIDC_OP_CA_BUNDLE: str = ""
     OIDC_PROXY: Mapping[str, str] | None = None
     OIDC_TIMEOUT: float = 5.0  # seconds for one request
-    OIDC_OP_MAX_WAITING: int = 4  # requests of this process that may wait for the OP at once
     # This site as a client of the OP.
     OIDC_RP_CLIENT_ID: str = ""
     OIDC_RP_CLIENT_SECRET: str = ""

@@ -44,11 +44,19 @@ def metadata() -> dict[str, Any]:
     Raises `LoginError`: METADATA_INVALID, or that of `transport.request`, if there is no older copy.
     """
 
-    def fetch(issuer: str) -> dict[str, Any]:
-        return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
-
-    document: dict[str, Any] = documents.document("metadata", conf.OIDC_OP_ISSUER, fetch, METADATA_LIFETIME)
+    document: dict[str, Any] = documents.document("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
     return document
+
+
+def refetch() -> dict[str, Any] | None:
+    """Return the discovery document, newly fetched, or None if that happened too often of late; raises `LoginError`."""
+    document: dict[str, Any] | None
+    document = documents.refetched("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
+    return document
+
+
+def _fetch(issuer: str) -> dict[str, Any]:
+    return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
 
 
 def is_needed() -> bool:
@@ -90,6 +98,5 @@ def is_safe_endpoint(url: object) -> bool:
 
 
 def op_is_reachable() -> bool:
-    """Tell whether the OP responds at all; the site asks it every half minute at most."""
-    url = conf.OIDC_OP_TOKEN_ENDPOINT or metadata_url(conf.OIDC_OP_ISSUER)
-    return documents.probe(url, lambda: transport.request("GET", url))
+    """Tell whether the OP responds at all, as far as this process knows; nobody waits longer than a second for it."""
+    return transport.op_is_up(conf.OIDC_OP_TOKEN_ENDPOINT or metadata_url(conf.OIDC_OP_ISSUER))

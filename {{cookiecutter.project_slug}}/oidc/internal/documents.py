@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from django.core.cache import cache
 
-from oidc import errors
 from oidc.errors import LoginError
 
 logger = logging.getLogger(__name__)
 
 REFRESH_FLOOR_SECONDS = 30
+REFETCHES = 10
+FAILED_SECONDS = 5
 
 
 class Lifetime(NamedTuple):
@@ -46,28 +47,20 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
 
 
 def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:
-    """Return a newly fetched document, or None if one was fetched less than half a minute ago."""
+    """Return a newly fetched document, or None if the whole site has fetched it too often of late.
+
+    Anybody can cause it with a forged token, so it is ten times at once and then once more each half minute. A fetch
+    that fails, whose `LoginError` is raised, does not count for long.
+    """
     key = _key(kind, url)
-    if not once(f"{key}:refetch", REFRESH_FLOOR_SECONDS):
+    slots = (f"{key}:refetch:{number}" for number in range(REFETCHES))
+    if (slot := next((slot for slot in slots if once(slot, REFETCHES * REFRESH_FLOOR_SECONDS)), None)) is None:
         return None
-    return _store(key, fetch(url), lifetime.kept)
-
-
-def probe(url: str, ask: Callable[[], Any]) -> bool:
-    """Tell whether `ask` found the server of `url` up: now, or less than half a minute ago in any process."""
-    key = _key("down", url)
-    if not once(f"{key}:asked", REFRESH_FLOOR_SECONDS):
-        _, is_down = _cached(cache.get, key) or (0, False)
-        return not is_down
-    is_down = False
     try:
-        ask()
-    except LoginError as error:
-        # Whatever it sent, it is there.
-        is_down = error.reason in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT)
-        logger.warning("the OP %s: %s", "is down" if is_down else "responds strangely", error)
-    _store(key, is_down, 2 * REFRESH_FLOOR_SECONDS)
-    return not is_down
+        return _store(key, fetch(url), lifetime.kept)
+    except LoginError:
+        _cached(cache.set, slot, 1, FAILED_SECONDS)
+        raise
 
 
 def once(key: str, seconds: int) -> bool:

@@ -3,6 +3,7 @@
 JSON Web Key (RFC 7517), OpenID Connect Core 10.1 (rotation), RFC 8725 3.1 (no confusion of key types).
 """
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -11,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
-from oidc.errors import shorten
+from oidc.errors import LoginError, shorten
 from oidc.internal import discovery, documents, provider
 from oidc.internal.conf import conf
 from oidc.internal.documents import Lifetime
-from oidc.internal.token_rules import Rule, TokenError
+from oidc.internal.token_rules import Claims, Rule, TokenError
 
 KEY_SET_LIFETIME = Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
 
@@ -33,31 +34,46 @@ SUPPORTED = [*KEY_TYPES, *SYMMETRIC]
 RSA_BITS = range(2048, 16 * 1024 + 1)
 
 
-def verification_key(header: dict[str, Any]) -> Any:
-    """Return the key for a token with this JOSE `header`, whose `alg` has been checked.
+def verification_keys(header: Claims) -> Iterator[Any]:
+    """Yield the keys to try for a token with this JOSE `header`, whose `alg` has been checked: seldom more than one.
 
-    The key is the client secret for HS256, else OIDC_RP_IDP_SIGN_KEY if that is set, else the one
-    that fits in the OP's key set; an unknown kid makes the set be fetched again, at most once in
-    half a minute for the whole site. Raises `TokenError` (KEY), or the `LoginError` of a set that cannot be had.
+    It is the client secret for HS256, else OIDC_RP_IDP_SIGN_KEY if that is set, else the one that fits in the OP's key
+    set; if that verifies nothing or none fits, keys may have changed (Core 10.1.1), so the set is fetched again.
+    Raises `TokenError` (KEY, KEY_PENDING), or the `LoginError` of a set that cannot be had.
     """
     if header["alg"] in SYMMETRIC:
         if not conf.OIDC_RP_CLIENT_SECRET:
             raise TokenError(Rule.KEY, "OIDC_RP_CLIENT_SECRET is not set")
-        return conf.OIDC_RP_CLIENT_SECRET.encode()
-    if conf.OIDC_RP_IDP_SIGN_KEY:
+        yield conf.OIDC_RP_CLIENT_SECRET.encode()
+    elif conf.OIDC_RP_IDP_SIGN_KEY:
         try:
-            return load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
+            yield load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
         except ValueError as error:
             raise TokenError(Rule.KEY, "OIDC_RP_IDP_SIGN_KEY is not a public key") from error
+    else:
+        known = select(_key_set(documents.document), header)
+        if len(known) == 1:
+            yield known[0]
+        renewed = _key_set(documents.refetched)
+        found = select(renewed or [], header)
+        if len(found) == 1 and found != known:
+            yield found[0]
+        elif len(known) != 1:
+            rule, kid = Rule.KEY_PENDING if renewed is None else Rule.KEY, shorten(header.get("kid", ""))
+            raise TokenError(
+                rule, f"{len(found)} keys at {discovery.endpoint('jwks_uri')} fit {header['alg']}, kid {kid}"
+            )
+
+
+def _key_set(read: Callable[..., Any]) -> Any:
+    """Return the OP's key set as `read` gets it; if it is not where it was, the metadata is read again."""
     url = discovery.required_endpoint("jwks_uri")
-    found = select(documents.document("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME), header)
-    if not found:
-        renewed = documents.refetched("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME)
-        found = select(renewed, header) if renewed is not None else []
-    if len(found) != 1:
-        kid = shorten(header.get("kid", ""))
-        raise TokenError(Rule.KEY, f"{len(found)} keys at {url} fit {header['alg']}, kid {kid}")
-    return found[0]
+    try:
+        return read("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME)
+    except LoginError:
+        if conf.OIDC_OP_JWKS_ENDPOINT or discovery.refetch() is None or discovery.endpoint("jwks_uri") in ("", url):
+            raise
+        return read("jwks", discovery.endpoint("jwks_uri"), provider.fetch_jwks, KEY_SET_LIFETIME)
 
 
 def select(jwks: list[dict[str, Any]], header: dict[str, Any]) -> list[Any]:

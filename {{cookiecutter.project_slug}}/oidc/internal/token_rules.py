@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn, TypeGuard
@@ -33,6 +33,7 @@ class Rule(Enum):
     MALFORMED = errors.ID_TOKEN_MALFORMED
     ALGORITHM = errors.ID_TOKEN_ALGORITHM
     KEY = errors.ID_TOKEN_KEY
+    KEY_PENDING = errors.KEYS_CHANGING
     SIGNATURE = errors.ID_TOKEN_SIGNATURE
     ISSUER = errors.ID_TOKEN_ISSUER
     AUDIENCE = errors.ID_TOKEN_AUDIENCE
@@ -69,23 +70,27 @@ class Expected:
     acr_values: tuple[str, ...] = ()
 
 
-def read(token: object, algorithm: str, key_for: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+def read(token: object, algorithm: str, keys_for: Callable[[Claims], Iterable[Any]]) -> dict[str, Any]:
     """Return the claims of a JWT whose signature verifies.
 
-    `algorithm` is the only one that is accepted; `key_for` returns the key for a JOSE header.
-    Raises `TokenError`: MALFORMED, ALGORITHM, SIGNATURE, or whatever `key_for` raises.
+    `algorithm` is the only one that is accepted; `keys_for` returns the keys to try for a JOSE header.
+    Raises `TokenError`: MALFORMED, ALGORITHM, SIGNATURE, or whatever `keys_for` raises.
     """
     text, header = read_header(token)
     # Core 3.1.3.7 rule 7, RFC 8725 3.1: the token does not choose.
     if header.get("alg") != algorithm:
         raise TokenError(Rule.ALGORITHM, f"alg is {shorten(header.get('alg'))}, expected {algorithm}")
-    key = key_for(header)
-    try:
-        payload = jwt.PyJWS(algorithms=[algorithm]).decode(text, key, algorithms=[algorithm])
-    except jwt.InvalidSignatureError as error:
-        raise TokenError(Rule.SIGNATURE, "the signature does not verify") from error
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise TokenError(Rule.SIGNATURE, shorten(str(error))) from error
+    payload = None
+    for key in keys_for(header):
+        try:
+            payload = jwt.PyJWS(algorithms=[algorithm]).decode(text, key, algorithms=[algorithm])
+            break
+        except jwt.InvalidSignatureError:
+            continue
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise TokenError(Rule.SIGNATURE, shorten(str(error))) from error
+    if payload is None:
+        raise TokenError(Rule.SIGNATURE, "the signature does not verify")
     try:
         return json_object(payload)
     except ValueError as error:

@@ -1,29 +1,36 @@
 """The one HTTP client of this process for talking to the OP.
 
-Connections are kept, because building a TLS context costs more than all the rest of a login.
-Requests run in a few threads of their own: that bounds the time of a request whatever the OP does,
-and it bounds how many threads of the server wait for a slow OP, so that the site stays up.
+Connections are kept, because building a TLS context costs more than all the rest of a login. Requests run in threads of
+their own, so that a caller can leave one that takes too long, and close its socket.
 """
 
 import os
+import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from oidc import errors
 from oidc.errors import LoginError, shorten
+from oidc.internal.breaker import Breaker
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import json_object
 
 MAX_BYTES = 512 * 1024
+MAX_THREADS = 64
+# A firewall may have forgotten a connection after a while without telling anybody.
+MAX_IDLE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +57,24 @@ class Response:
 def request(method: str, endpoint: str, **options: Any) -> Response:
     """Send one request and return the whole response, within OIDC_TIMEOUT seconds.
 
-    `options` are those of `requests`. Redirects are not followed: an OP's endpoint that redirects
-    would carry codes and secrets to an address nobody configured.
-    Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT, OP_BUSY, or OP_RESPONSE for more than 512 KiB or a redirect.
+    `options` are those of `requests`. Redirects are not followed: an OP's endpoint that redirects would carry codes and
+    secrets to an address nobody configured. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once if the endpoint is
+    known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
     """
-    client = _client()
-    # A burst of logins passes; while the OP hangs, those behind it learn so in a tenth of the time.
-    if not client.free.acquire(timeout=conf.OIDC_TIMEOUT / 10):
-        raise LoginError(errors.OP_BUSY, f"{conf.OIDC_OP_MAX_WAITING} requests are waiting", endpoint=endpoint)
-    deadline = time.monotonic() + conf.OIDC_TIMEOUT
+    breaker = breaker_of(endpoint)
+    breaker.check()
+    call = Call(client(), method, endpoint, options, conf.OIDC_TIMEOUT)
+    started = time.monotonic()
     try:
-        future = client.threads.submit(client.send, method, endpoint, deadline, options)
-    except BaseException:
-        client.free.release()
+        response = call.result(breaker.wait)
+    except LoginError as error:
+        if error.reason in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT):
+            breaker.failed(error)
+        else:
+            breaker.heard()
         raise
-    # The place is free when the OP has let go of the thread, however early the caller gave up.
-    future.add_done_callback(lambda _: client.free.release())
-    try:
-        return future.result(conf.OIDC_TIMEOUT + 0.5)
-    except FutureTimeoutError as error:
-        raise LoginError(errors.OP_TIMEOUT, f"no response in {conf.OIDC_TIMEOUT} s", endpoint=endpoint) from error
+    breaker.heard(time.monotonic() - started)
+    return response
 
 
 def get_json(url: str) -> dict[str, Any]:
@@ -80,62 +85,177 @@ def get_json(url: str) -> dict[str, Any]:
     return response.json_object()
 
 
-class _Client:
-    """A pooled session and its threads; one for each process and configuration."""
+def op_is_up(endpoint: str) -> bool:
+    """Tell whether an endpoint responds, as this process has known for half a minute, or can know in a second."""
+    return breaker_of(endpoint).is_up(30)
 
-    def __init__(self, waiting: int) -> None:
-        self.free = threading.BoundedSemaphore(waiting)
-        self.threads = ThreadPoolExecutor(waiting, thread_name_prefix="oidc-http")
-        self.session = requests.Session()
-        # ~/.netrc and HTTP_PROXY of the machine must not change who this site authenticates as, or where.
-        self.session.trust_env = False
-        # A cookie from the OP would carry something of one person's login into the next one's.
-        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.session.verify = conf.OIDC_OP_CA_BUNDLE or True
-        self.session.proxies = dict(conf.OIDC_PROXY or {})
-        self.session.headers["Accept"] = "application/json, application/jwt"
-        for scheme in ("https://", "http://"):
-            self.session.mount(scheme, HTTPAdapter(pool_maxsize=waiting))
 
-    def send(self, method: str, endpoint: str, deadline: float, options: dict[str, Any]) -> Response:
-        timeout = conf.OIDC_TIMEOUT
+class Call:
+    """One request, sent in a thread of its own; its caller leaves it when the time is over."""
+
+    def __init__(self, session: requests.Session, method: str, endpoint: str, options: Any, seconds: float) -> None:
+        self.session, self.method, self.endpoint, self.seconds = session, method, endpoint, seconds
+        self.options = {"timeout": seconds, "stream": True, "allow_redirects": False, **options}
+        self.connection: Any = None
+        self.is_kept = self.wants_new = False
+        self.future: Future[Response] = Future()
+
+    def result(self, wait: Callable[[Future[Response], float], Response]) -> Response:
+        """Return the response that `wait` waits for, and give thread and socket back; raises `LoginError`."""
+        _threads(os.getpid()).submit(self._run)
         try:
-            with self.session.request(
-                method, endpoint, timeout=timeout, stream=True, allow_redirects=False, **options
-            ) as response:
+            return wait(self.future, self.seconds)
+        except TimeoutError as error:
+            raise LoginError(errors.OP_TIMEOUT, f"no response in {self.seconds} s", endpoint=self.endpoint) from error
+        finally:
+            if self.future.cancel() or self.future.exception():
+                self._hang_up()
+
+    def _run(self) -> None:
+        _current.call = self
+        with suppress(InvalidStateError):  # the caller is gone
+            try:
+                self.future.set_result(self._send_again_if_forgotten())
+            except LoginError as error:
+                self.future.set_exception(error)
+
+    def _send_again_if_forgotten(self) -> Response:
+        """Send the request; once more on a new connection if the kept one turned out to be closed."""
+        try:
+            return self._send()
+        except requests.ConnectionError as error:
+            if not self.is_kept or isinstance(error, requests.Timeout) or self.future.done():
+                raise self._unreachable(error) from error
+        self.wants_new = True
+        try:
+            return self._send()
+        except requests.ConnectionError as error:
+            raise self._unreachable(error) from error
+
+    def _send(self) -> Response:
+        try:
+            with self.session.request(self.method, self.endpoint, **self.options) as response:
                 if 300 <= response.status_code < 400:
-                    raise LoginError(errors.OP_RESPONSE, f"HTTP {response.status_code}, a redirect", endpoint=endpoint)
+                    raise self._unusable(f"HTTP {response.status_code}, a redirect")
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    raise self._unusable("compressed, though not asked for")
                 body = b""
-                # read1 returns what has come so far: also a body that drips is held against the deadline.
-                while part := response.raw.read1(8192, decode_content=True):
+                while part := response.raw.read1(8192, decode_content=False):
                     body += part
-                    if len(body) > MAX_BYTES:
-                        raise LoginError(errors.OP_RESPONSE, f"more than {MAX_BYTES} bytes", endpoint=endpoint)
-                    if time.monotonic() > deadline:
-                        raise LoginError(errors.OP_TIMEOUT, f"body took over {timeout} s", endpoint=endpoint)
+                    if len(body) > MAX_BYTES or self.future.done():
+                        raise self._unusable(f"more than {MAX_BYTES} bytes")
         except (requests.Timeout, ReadTimeoutError) as error:
-            raise LoginError(errors.OP_TIMEOUT, type(error).__name__, endpoint=endpoint) from error
+            raise LoginError(errors.OP_TIMEOUT, type(error).__name__, endpoint=self.endpoint) from error
+        except requests.ConnectionError:
+            raise
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise LoginError(errors.OP_UNREACHABLE, shorten(_cause(error)), endpoint=endpoint) from error
+            raise self._unreachable(error) from error
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Response(endpoint, response.status_code, media_type, body)
+        return Response(self.endpoint, response.status_code, media_type, body)
+
+    def _hang_up(self) -> None:
+        """Close the socket under the thread that waits for it, which ends the thread's waiting."""
+        if sock := getattr(self.connection, "sock", None):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _unusable(self, detail: str) -> LoginError:
+        return LoginError(errors.OP_RESPONSE, detail, endpoint=self.endpoint)
+
+    def _unreachable(self, error: BaseException) -> LoginError:
+        while (inner := error.__cause__ or error.__context__) is not None:
+            error = inner
+        return LoginError(errors.OP_UNREACHABLE, shorten(f"{type(error).__name__}: {error}"), endpoint=self.endpoint)
 
 
-_clients: dict[tuple[object, ...], _Client] = {}
-_lock = threading.Lock()
+_current = threading.local()
 
 
-def _client() -> _Client:
-    # A forked process must not share sockets with its parent, so the process id is part of the key.
-    key = (os.getpid(), conf.OIDC_OP_CA_BUNDLE, repr(conf.OIDC_PROXY), conf.OIDC_OP_MAX_WAITING)
-    with _lock:
-        if key not in _clients:
-            _clients[key] = _Client(conf.OIDC_OP_MAX_WAITING)
-        return _clients[key]
+class _Pool:
+    """Tells the call of this thread which connection it has, and keeps none that a firewall may have forgotten."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]  # of urllib3's pool
+        call, idle = _current.call, time.monotonic() - getattr(connection, "used_at", 0.0)
+        if call.wants_new or idle > MAX_IDLE_SECONDS:
+            connection.close()
+        call.connection, call.is_kept = connection, connection.sock is not None
+        return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        if connection is not None:
+            connection.used_at = time.monotonic()
+        super()._put_conn(connection)  # type: ignore[misc]
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost message of a chain of exceptions, e.g. why a certificate was refused."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return f"{type(error).__name__}: {error}"
+class _HTTPPool(_Pool, HTTPConnectionPool):
+    pass
+
+
+class _HTTPSPool(_Pool, HTTPSConnectionPool):
+    pass
+
+
+class _Adapter(HTTPAdapter):
+    """Makes pools of ours."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return manager
+
+
+# A forked process must not share sockets and threads with its parent, so the process id is part of each key.
+@lru_cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Return the threads that send requests: as many as wait, and no server has as many threads as that."""
+    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="oidc-http")
+
+
+@lru_cache
+def _session(process: int, bundle: str, proxies: tuple[tuple[str, str], ...]) -> requests.Session:
+    session = requests.Session()
+    # ~/.netrc and HTTP_PROXY of the machine must not change who this site authenticates as, or where.
+    session.trust_env = False
+    # A cookie from the OP would carry something of one person's login into the next one's.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.verify = bundle or True
+    session.proxies = dict(proxies)
+    # Unpacking could take any time and space.
+    session.headers.update({"Accept": "application/json, application/jwt", "Accept-Encoding": "identity"})
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _Adapter(pool_maxsize=MAX_THREADS))
+    return session
+
+
+def client() -> requests.Session:
+    """Return the client of this process and these settings."""
+    return _session(os.getpid(), conf.OIDC_OP_CA_BUNDLE, tuple((conf.OIDC_PROXY or {}).items()))
+
+
+_breakers: dict[tuple[int, str], Breaker] = {}
+
+
+def breaker_of(endpoint: str) -> Breaker:
+    """Return what this process knows of an endpoint."""
+
+    def probe(seconds: float) -> None:
+        try:
+            Call(client(), "GET", endpoint, {}, seconds).result(Future.result)
+        except LoginError as error:
+            # Whatever came back, it is there.
+            if error.reason is not errors.OP_RESPONSE:
+                raise
+
+    return _breakers.setdefault((os.getpid(), endpoint), Breaker(probe))
+
+
+def forget_breakers() -> None:
+    """Know nothing of any endpoint, as after a start: for tests, in which an OP begins where another was."""
+    for breaker in _breakers.values():
+        breaker.stop()
+    _breakers.clear()

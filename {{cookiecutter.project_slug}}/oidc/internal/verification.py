@@ -59,7 +59,7 @@ def verify_refreshed(tokens: Tokens, first: Mapping[str, Any]) -> Login:
 
 def read_token(token: object) -> dict[str, Any]:
     """Return the claims of a token that the OP has signed; raises `TokenError`, or the `LoginError` of its keys."""
-    return token_rules.read(token, conf.OIDC_RP_SIGN_ALGO, keys.verification_key)
+    return token_rules.read(token, conf.OIDC_RP_SIGN_ALGO, keys.verification_keys)
 
 
 def _expected(nonce: str = "", max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> Expected:

@@ -22,7 +22,7 @@ REASONS = {
     "op_unavailable": (503, Kind.OUTAGE),
     "op_unreachable": (503, Kind.OUTAGE),
     "op_timeout": (504, Kind.OUTAGE),
-    "op_busy": (503, Kind.OUTAGE),
+    "keys_changing": (503, Kind.OUTAGE),
     "op_response": (502, Kind.MISCONFIGURED),
     "metadata_invalid": (502, Kind.MISCONFIGURED),
     "code_refused": (400, Kind.INVALID),

@@ -244,3 +244,9 @@ def test_old_documents_serve_while_the_op_is_down(browser: Browser, op: OP, late
     assert [browser.outcome(), browser.outcome()] == ["signed_in", "signed_in"]
     # One for the site, one more on a new connection, and then the breaker's own.
     assert len(op.asked(path)) == 2 or fault is dead
+
+
+def test_one_rotation_after_the_other_keeps_nobody_out(browser: Browser, op: OP) -> None:
+    for _ in range(5):
+        assert browser.outcome() == "signed_in"
+        op.rotate_keys()

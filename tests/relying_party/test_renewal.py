@@ -10,13 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from oidc import errors
-from oidc.internal import session
+from oidc.internal import session, transport
 from oidc.models import LoginSession
 from oidc.testing.browser import Browser
 from oidc.testing.op import ABSENT, OP, dead, responds
@@ -95,7 +94,9 @@ def refreshing(settings: Any, browser: Browser) -> Browser:
 
 
 def take_down(op: OP) -> None:
+    """Let nothing come from the OP any more, and its latest response be too long ago to rely on."""
     op.faults = dict.fromkeys(op.endpoints, dead)
+    transport.forget_breakers()
 
 
 def ask(browser: Browser, method: str, kind: str) -> Any:
@@ -112,7 +113,7 @@ def outcome(response: Any) -> str:
 
 
 def refreshes(op: OP) -> int:
-    return len([asked for asked in op.asked("/token") if asked.form["grant_type"] == "refresh_token"])
+    return len([asked for asked in op.asked("/token") if asked.form.get("grant_type") == "refresh_token"])
 
 
 # The table: kinds of requests x time
@@ -314,12 +315,13 @@ def test_renewals_do_not_make_a_session_younger(due: Browser, op: OP) -> None:
 # While the OP is down
 
 
-def test_an_op_that_is_down_is_asked_once_in_half_a_minute(due: Browser, op: OP) -> None:
+def test_while_the_op_is_down_no_request_waits_for_it(due: Browser, op: OP) -> None:
     take_down(op)
-    asked = len(op.requests)
+    due.get(PAGE)
+    started = time.monotonic()
     for headers in (NAVIGATION, SCRIPT, HTMX, FORM):
         assert due.get(PAGE, headers=headers).status_code == 200
-    assert len(op.requests) <= asked + 2
+    assert time.monotonic() - started < 2
 
 
 def test_after_the_grace_period_the_page_says_that_the_op_is_down(overdue: Browser, op: OP) -> None:
@@ -345,7 +347,7 @@ def test_an_op_that_fails_during_the_round_trip_postpones_the_renewal(
     op.faults["/token"] = fault
     assert due.come_back(callback)["Location"] == PAGE
     assert due.get(PAGE).status_code == 200
-    assert len(op.asked("/token")) == 2
+    assert len([asked for asked in op.asked("/token") if asked.form]) == 2
     assert [message for message in caplog.messages if message.startswith("renewal failed reason=")]
 
 
@@ -439,7 +441,7 @@ def test_an_outage_does_not_open_a_closed_session(due: Browser, op: OP, refused_
     state = op.grant(due.get(PAGE)["Location"])["state"]
     take_down(op)
     assert due.come_back({"code": "any", "state": state, "iss": op.issuer}).status_code == 503
-    cache.clear()  # half a minute passes
+    transport.forget_breakers()  # a while passes
     assert due.get(PAGE).status_code == 503
     assert due.post(PAGE, headers=FORM).status_code == 401
 
@@ -587,6 +589,7 @@ def test_a_refresh_is_tried_again_after_half_a_minute(refreshing: Browser, op: O
     refreshing.get(PAGE)
     del op.faults["/token"]
     LoginSession.objects.update(paused_until=None)
+    transport.forget_breakers()
     assert refreshing.get(PAGE).status_code == 200
     assert refreshes(op) == 2
 

@@ -187,7 +187,7 @@ def test_thread_and_socket_are_given_back_when_the_time_is_over(
     monkeypatch.setattr(breaker, "FIRST_LATENCY", 0.1)
     monkeypatch.setattr(breaker, "SHORTEST_PATIENCE", 0.1)
     settings.OIDC_TIMEOUT, op.faults["/jwks"] = 0.4, fault
-    with pytest.raises(LoginError, match="op_(timeout|response)"):
+    with pytest.raises(LoginError, match=r"op_(timeout|response)"):
         transport.get_json(f"{op.issuer}/jwks")
     transport.forget_breakers()
     ends = time.monotonic() + 3

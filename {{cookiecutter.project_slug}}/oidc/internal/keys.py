@@ -76,7 +76,7 @@ def _key_set(read: Callable[..., Any]) -> Any:
         return read("jwks", discovery.endpoint("jwks_uri"), provider.fetch_jwks, KEY_SET_LIFETIME)
 
 
-def select(jwks: list[dict[str, Any]], header: dict[str, Any]) -> list[Any]:
+def select(jwks: list[dict[str, Any]], header: Claims) -> list[Any]:
     """Return the keys of a set that fit a JOSE header by key type, curve, `use`, `key_ops`, `alg` and `kid`.
 
     Keys that are broken or of an unknown kind are passed over. A token without kid fits every key
@@ -107,7 +107,7 @@ def load_public_key(value: str | bytes) -> Any:
     return key
 
 
-def _fits(jwk: dict[str, Any], header: dict[str, Any]) -> bool:
+def _fits(jwk: dict[str, Any], header: Claims) -> bool:
     key_type, curve = KEY_TYPES[header["alg"]]
     operations = jwk.get("key_ops")
     return (

@@ -13,6 +13,7 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -86,8 +87,8 @@ def get_json(url: str) -> dict[str, Any]:
 
 
 def op_is_up(endpoint: str) -> bool:
-    """Tell whether an endpoint responds, as this process has known for half a minute, or can know in a second."""
-    return breaker_of(endpoint).is_up(30)
+    """Tell whether an endpoint responds, as this process has known for a few seconds, or can know in one."""
+    return breaker_of(endpoint).is_up(5)
 
 
 class Call:
@@ -124,7 +125,9 @@ class Call:
         try:
             return self._send()
         except requests.ConnectionError as error:
-            if not self.is_kept or isinstance(error, requests.Timeout) or self.future.done():
+            # A clean end may have come after the OP has taken the code; a reset comes from who never saw it.
+            was_lost = isinstance(cause := _cause(error), ConnectionError) and not isinstance(cause, RemoteDisconnected)
+            if not self.is_kept or self.future.done() or not (was_lost or self.method == "GET"):
                 raise self._unreachable(error) from error
         self.wants_new = True
         try:
@@ -163,9 +166,15 @@ class Call:
         return LoginError(errors.OP_RESPONSE, detail, endpoint=self.endpoint)
 
     def _unreachable(self, error: BaseException) -> LoginError:
-        while (inner := error.__cause__ or error.__context__) is not None:
-            error = inner
-        return LoginError(errors.OP_UNREACHABLE, shorten(f"{type(error).__name__}: {error}"), endpoint=self.endpoint)
+        cause = _cause(error)
+        return LoginError(errors.OP_UNREACHABLE, shorten(f"{type(cause).__name__}: {cause}"), endpoint=self.endpoint)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the innermost of a chain of exceptions, e.g. why a certificate was refused."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 _current = threading.local()

@@ -22,7 +22,7 @@ WANTED, FORGOTTEN = 10.0, 600.0
 
 
 class Breaker:
-    """The state of one endpoint in this process; `probe(seconds)` raises the `LoginError` of one that does not respond."""
+    """The state of one endpoint in this process; `probe(seconds)` raises `LoginError` if it does not respond."""
 
     def __init__(self, probe: Callable[[float], None]) -> None:
         self._probe = probe

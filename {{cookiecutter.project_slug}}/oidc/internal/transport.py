@@ -119,6 +119,8 @@ class Call:
                 self.future.set_result(self._send_again_if_forgotten())
             except LoginError as error:
                 self.future.set_exception(error)
+            except Exception as error:  # noqa: BLE001 - a broken response leads http.client to whatever it comes to
+                self.future.set_exception(self._unreachable(error))
 
     def _send_again_if_forgotten(self) -> Response:
         """Send the request; once more on a new connection if the kept one turned out to be closed."""

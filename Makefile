@@ -17,6 +17,7 @@ demo: .venv/cookiecutter
 # Check everything; the end says what could not be tested on this machine.
 test: lint types test-relying-party
 	python -m tests.relying_party.rules --check
+	python -m tests.relying_party.reasons --check
 	pytest
 
 # The site's source is imported as it stands, and rendered as it stands: no tool may leave a cache in it.
@@ -36,9 +37,10 @@ types: .venv/installed
 test-relying-party: .venv/installed
 	python -m tests.relying_party $(if $(SITE),"$(SITE)") $(if $(DJANGO),--django $(DJANGO)) -- $(ARGS)
 
-# Write docs/security-rules.md: which test proves which rule, as a run of all of them has shown.
+# Write docs/security-rules.md: which test proves which rule, as a run of all of them has shown; and docs/reasons.md.
 rules: test-relying-party
 	python -m tests.relying_party.rules
+	python -m tests.relying_party.reasons
 
 # The relying party's source with every Python of this machine, and each Django.
 test-matrix: .venv/installed

@@ -3,7 +3,9 @@
     python -m benchmarks.op FOLDER SITE_URL [SITE_URL ...]
 
 It prints the issuer for each site when all are ready; FOLDER holds `ca.pem` then. LATENCY in the environment is the
-seconds that each response takes. /counts tells how much the OP was asked so far.
+seconds that each response takes. /counts tells how much the OP was asked so far; /be?hanging=PATH&latency=SECONDS
+changes how it behaves: "*" is every path but these two, "POST /token" is the path for that method only,
+and with another word than a method nothing hangs, but is refused.
 """
 
 import os
@@ -18,9 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from oidc.testing.op import OP, Asked
-
-CLIENT = ("benchmark", "longer-than-thirty-two-bytes-and-no-secret")
+from benchmarks import CLIENT
+from oidc.testing.op import OP, Asked, Fault, responds, slow
 
 
 def certificate(folder: Path) -> Path:
@@ -51,6 +52,12 @@ def certificate(folder: Path) -> Path:
     return file
 
 
+def hang_at(method: str) -> Fault:
+    """Return a fault that takes requests of a method, "" for any, and never responds; it refuses the others."""
+    refuse = responds({"error": "invalid_request"}, status=405)
+    return lambda handler: (slow if method in ("", handler.command) else refuse)(handler)
+
+
 def start(folder: Path, site_url: str) -> OP:
     """Start the OP of one site."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -60,10 +67,18 @@ def start(folder: Path, site_url: str) -> OP:
     )
 
     def counts(asked: Asked) -> dict[str, int]:
-        of_site = [request for request in op.requests if request.path not in ("/authorize", "/counts")]
+        of_site = [request for request in op.requests if request.path not in ("/authorize", "/counts", "/be")]
         return {"requests": len(of_site), "connections": len({request.connection for request in of_site})}
 
-    op.endpoints["/counts"] = counts
+    def be(asked: Asked) -> dict[str, str]:
+        op.latency = float(asked.query["latency"])
+        method, _, hanging = asked.query.get("hanging", "").rpartition(" ")
+        paths = [path for path in sites if hanging in ("*", path)]
+        op.faults = dict.fromkeys(paths, hang_at(method))
+        return {}
+
+    sites = list(op.endpoints)
+    op.endpoints |= {"/counts": counts, "/be": be}
     return op
 
 

@@ -10,10 +10,18 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 
-class AccessLogger(Logger):
-    """Writes paths as they were sent; decoded they could hold line breaks, and with them lines of their own."""
+class CleanLogger(Logger):
+    """Writes no code, token or secret: not even the URL of a callback when the error page itself has failed."""
+
+    def setup(self, cfg: Any) -> None:
+        from oidc.logs import WithoutSecrets
+
+        super().setup(cfg)
+        for handler in (*self.error_log.handlers, *self.access_log.handlers):
+            handler.addFilter(WithoutSecrets())
 
     def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
+        # As it was sent; decoded it could hold line breaks, and with them lines of its own.
         return super().atoms(resp, req, environ, request_time) | {"U": req.path}
 
 
@@ -26,7 +34,7 @@ timeout = 30
 graceful_timeout = 10
 max_requests, max_requests_jitter = 10_000, 1_000
 accesslog = "-"
-logger_class = AccessLogger
+logger_class = CleanLogger
 # The callback's query holds an authorization code, so the path is logged without it.
 access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
 

@@ -1,9 +1,11 @@
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -12,12 +14,22 @@ from django.db import connection, connections
 from hypothesis import settings as hypothesis_settings
 
 from oidc.testing.op import private_key
+from tests.relying_party.hostile import TRIED
 
 pytest_plugins = ["oidc.testing.fixtures"]
 
-# Without deadlines and chance, so that a loaded machine and a second run see the same.
-hypothesis_settings.register_profile("promises", max_examples=25, deadline=None, derandomize=True, database=None)
+# Without deadlines and chance, so that a loaded machine and a second run see the same. FUZZ=40 tries 40 times as many
+# inputs, by chance.
+FUZZ = int(os.environ.get("FUZZ", "1"))
+same = {"deadline": None, "derandomize": FUZZ == 1, "database": None}
+hypothesis_settings.register_profile("promises", max_examples=25 * FUZZ, **same)
 hypothesis_settings.load_profile("promises")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many inputs were tried, where one process ran the tests (-n0)."""
+    if TRIED:
+        terminalreporter.write_line(f"{TRIED.total()} inputs tried in {len(TRIED)} tests: {dict(TRIED)}")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What only the tests of the relying party need of an OP: strange keys and broken HTTP."""
 
+from collections import Counter
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -7,6 +8,8 @@ from jwt.algorithms import ECAlgorithm
 
 from oidc.testing.op import Claims, Fault, Handler, jwk
 
+# How many inputs each test with random ones has tried in this process.
+TRIED: Counter[str] = Counter()
 UNSUPPORTED = ec.generate_private_key(ec.SECP256K1()).public_key()
 
 

@@ -13,9 +13,9 @@ from django.core.management import call_command
 from django.test import Client
 
 import oidc
-from oidc import rights, users
 from oidc.backends import OIDCAuthenticationBackend
-from oidc.claims import groups
+from oidc.building_blocks import rights, users
+from oidc.building_blocks.claims import groups
 from oidc.models import Identity, LoginSession, SignIn
 from oidc.signals import login_refused
 from oidc.testing.browser import Browser

@@ -10,17 +10,19 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from django.contrib.auth import get_user
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.messages import get_messages
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import IntegrityError, connections
 
-from oidc import rights, users
+from oidc import backends
 from oidc.backends import MAX_RACES, OIDCAuthenticationBackend
-from oidc.claims import groups
+from oidc.building_blocks import users
+from oidc.building_blocks.claims import groups
 from oidc.errors import LoginError, Reason
 from oidc.models import Identity
 from oidc.signals import identity_linked, user_created
 from oidc.testing.browser import Browser
-from oidc.testing.op import OP, PERSON
+from oidc.testing.op import ABSENT, OP, PERSON
 
 ADDRESS = PERSON["email"]
 SUSPENDED = Reason("suspended", 409, "Your account is suspended until Monday.", "Come back on Monday.")
@@ -544,8 +546,54 @@ class ByGroups(ByIdentity):
     def update_user(self, user: Any, claims: Any) -> Any:
         user = super().update_user(user, claims)
         managed = {name: name for name in ("a", "b", "c")}
-        rights.apply(user, groups(claims, "groups"), managed=managed)
+        self.apply_groups(user, claims, "groups", managed=managed)
         return user
+
+
+class WithoutGroups(ByIdentity):
+    def update_user(self, user: Any, claims: Any) -> Any:
+        user = super().update_user(user, claims)
+        self.apply_groups(user, claims, "groups", staff=[], superusers=[])
+        return user
+
+
+@pytest.fixture
+def silence(caplog) -> Callable[[], list[str]]:
+    """Return a function that returns what a process that starts here has logged about groups that did not come."""
+    backends._warn_of_silence.cache_clear()
+    return lambda: [text for text in caplog.messages if text.startswith("The claim groups did not come")]
+
+
+def test_groups_that_do_not_come_are_said_once_and_rights_stay(log_in, policy, silence) -> None:
+    policy(ByGroups)
+    log_in({"groups": ["a"]})
+    assert silence() == []
+    for _ in range(3):
+        user = log_in({"groups": ABSENT}).user
+    (line,) = silence()
+    assert "rights by groups stay as they are: check OIDC_GROUPS_CLAIM" in line
+    assert list(user.groups.values_list("name", flat=True)) == ["a"]
+
+
+def test_group_overage_is_said_as_such(log_in, policy, silence) -> None:
+    policy(ByGroups)
+    log_in({"groups": ABSENT, "_claim_names": {"groups": "src1"}})
+    assert "Entra ID leaves it out for people in many groups" in silence()[0]
+
+
+def test_groups_that_give_nothing_may_stay_away(log_in, policy, silence) -> None:
+    policy(WithoutGroups)
+    log_in({"groups": ABSENT})
+    assert silence() == []
+
+
+@pytest.mark.parametrize("is_debugging", [True, False])
+def test_a_developer_reads_of_groups_that_do_not_come(log_in, policy, settings, silence, is_debugging: bool) -> None:
+    policy(ByGroups)
+    settings.DEBUG = is_debugging
+    for _ in range(2):
+        shown = [str(message) for message in get_messages(log_in({"groups": ABSENT}).get("/").wsgi_request)]
+        assert shown[:1] == (silence() if is_debugging else [])
 
 
 def test_changes_of_groups_at_the_same_time_do_not_mix(at_once, policy) -> None:

@@ -11,7 +11,7 @@ from oidc.errors import LoginError
 from oidc.internal import breaker, transport
 from oidc.internal.breaker import Breaker
 from oidc.testing.browser import Browser
-from oidc.testing.op import DISCOVERY, OP, dead, slow
+from oidc.testing.op import DISCOVERY, OP, Handler, dead, responds, slow
 
 DOWN = LoginError(errors.OP_TIMEOUT, "no response", endpoint="https://op.example.org/token")
 
@@ -52,7 +52,7 @@ def closed(endpoint: Endpoint) -> Iterator[Breaker]:
 def opened(closed: Breaker, endpoint: Endpoint) -> Breaker:
     """A breaker of an endpoint that does not respond."""
     endpoint.is_up = False
-    closed.failed(DOWN)
+    closed.failed(DOWN, time.monotonic())
     return closed
 
 
@@ -159,3 +159,35 @@ def test_the_endpoints_of_an_op_are_told_apart(op: OP) -> None:
     with pytest.raises(LoginError, match="op_unreachable"):
         transport.get_json(f"{op.issuer}/jwks")
     assert transport.get_json(op.issuer + DISCOVERY)["issuer"] == op.issuer
+
+
+def test_an_endpoint_that_swallows_only_requests_is_not_taken_for_one_that_is_back(
+    browser: Browser, op: OP, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swallow_posts(handler: Handler) -> None:
+        (slow if handler.command == "POST" else responds({}, status=405))(handler)
+
+    monkeypatch.setattr(breaker, "SHORTEST_PATIENCE", 0.1)
+    monkeypatch.setattr(breaker, "FIRST_LATENCY", 0.01)
+    settings.OIDC_TIMEOUT, op.faults["/token"] = 1, swallow_posts
+    assert browser.outcome() == "op_timeout"
+    for _ in range(3):
+        started = time.monotonic()
+        assert browser.outcome() == "op_timeout"
+        assert time.monotonic() - started < 0.5
+        time.sleep(0.1)
+    op.faults.clear()
+    assert in_time(lambda: browser.outcome() == "signed_in", 3)
+
+
+def test_an_endpoint_that_has_become_slow_is_found_out_to_respond(closed: Breaker) -> None:
+    def slow_probe(seconds: float) -> None:
+        time.sleep(min(seconds, 0.5))
+        if seconds < 0.5:
+            raise DOWN
+
+    closed._probe = slow_probe
+    closed.failed(DOWN, time.monotonic())
+    assert is_open(closed)
+    assert in_time(lambda: not is_open(closed))
+    assert closed.patience > 0.3

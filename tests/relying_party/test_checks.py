@@ -31,7 +31,12 @@ def short_key() -> bytes:
         pytest.param({"OIDC_RP_IDP_SIGN_KEY": short_key()}, "oidc.E003", id="short-key"),
         ({"OIDC_RP_SIGN_ALGO": "none"}, "oidc.E004"),
         ({"OIDC_RP_SIGN_ALGO": "HS512"}, "oidc.E004"),
+        ({"OIDC_USERINFO_SIGN_ALGO": "none"}, "oidc.E004"),
+        ({"OIDC_OP_ISSUER": "https://op.example.org/.well-known/openid-configuration"}, "oidc.E005"),
         ({"OIDC_RP_SIGN_ALGO": "HS256", "OIDC_RP_CLIENT_SECRET": "x" * 31}, "oidc.W001"),
+        ({"OIDC_USERINFO_SIGN_ALGO": "HS256", "OIDC_RP_CLIENT_SECRET": "x" * 31}, "oidc.W001"),
+        ({"LOGIN_REDIRECT_URL_FAILURE": "/failed/"}, "oidc.W002"),
+        ({"OIDC_DRF_AUTH_BACKEND": "x.Backend"}, "oidc.W002"),
         ({"OIDC_RP_CLIENT_SECRT": "x"}, "oidc.W002"),
         ({"CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}}, "oidc.I001"),
         ({"CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}}, "oidc.I001"),
@@ -92,6 +97,14 @@ def test_a_setting_that_cannot_be_turned_off_is_to_be_removed(settings, name: st
     setattr(settings, name, False)
     (message,) = messages()
     assert message.hint.startswith("Remove it:")
+
+
+@pytest.mark.parametrize("name", ["LOGIN_REDIRECT_URL_FAILURE", "OIDC_DRF_AUTH_BACKEND"])
+def test_a_setting_of_the_library_that_means_nothing_here_is_told_what_there_is_instead(settings, name: str) -> None:
+    setattr(settings, name, "x")
+    (message,) = messages()
+    assert message.msg == f"Nothing reads the setting {name}."
+    assert "oidc/" in message.hint
 
 
 def test_every_misspelled_setting_is_named(settings) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oidc import claims as read
+from oidc.building_blocks import claims as read
 
 STAFF_AND_EDITORS = {"staff", "editors"}
 
@@ -13,7 +13,10 @@ STAFF_AND_EDITORS = {"staff", "editors"}
         pytest.param("groups", {"groups": ["staff", "editors"]}, id="list"),
         pytest.param("groups", {"groups": ["/staff", "/editors"]}, id="list-with-slashes"),
         pytest.param("groups", {"groups": [" staff ", "editors"]}, id="list-with-spaces-around"),
-        pytest.param("groups", {"groups": "staff editors"}, id="one-text"),
+        pytest.param("groups", {"groups": "staff,editors"}, id="one-text-with-commas"),
+        pytest.param("groups", {"groups": "staff, editors, "}, id="one-text-with-commas-and-spaces"),
+        pytest.param("groups", {"groups": "/staff;/editors"}, id="one-text-with-semicolons"),
+        pytest.param("groups", {"groups": "; staff ;editors;"}, id="one-text-with-empty-parts"),
         pytest.param("groups", {"groups": {"staff": {}, "editors": {}}}, id="object-with-names-as-keys"),
         pytest.param("groups", {"groups": {"staff": 1, "editors": "", "no": None, "nor": False}}, id="object-of-flags"),
         pytest.param("groups", {"groups": [{"name": "staff"}, {"id": "editors"}]}, id="list-of-objects"),
@@ -21,12 +24,24 @@ STAFF_AND_EDITORS = {"staff", "editors"}
         pytest.param("groups", {"groups": ["staff", 7, None, "", ["x"], {}, {"name": 1}, "editors"]}, id="nonsense"),
         pytest.param("realm_access.roles", {"realm_access": {"roles": ["staff", "editors"]}}, id="path"),
         pytest.param("a.b.c.d", {"a": {"b": {"c.d": ["staff", "editors"]}}}, id="path-to-a-name-with-dots"),
-        pytest.param("https://example.org/groups", {"https://example.org/groups": "staff editors"}, id="url"),
+        pytest.param("https://example.org/groups", {"https://example.org/groups": "staff,editors"}, id="url"),
         pytest.param("urn:a.b:roles", {"urn:a.b:roles": {"staff": {}, "editors": {}}}, id="urn"),
     ],
 )
 def test_groups_are_read_in_every_shape(path: str, claims: dict) -> None:
     assert read.groups(claims, path) == STAFF_AND_EDITORS
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("Back office, Sales", {"Back office", "Sales"}),
+        ("CN=Sales,OU=Groups;CN=Back office,OU=Groups", {"CN=Sales,OU=Groups", "CN=Back office,OU=Groups"}),
+        (" , ", set()),
+    ],
+)
+def test_what_separates_names_may_not_be_part_of_them(text: str, groups: set) -> None:
+    assert read.groups({"groups": text}, "groups") == groups
 
 
 @pytest.mark.parametrize(
@@ -149,3 +164,8 @@ def test_text_fits_into_the_database_or_is_none(value: object, text: str | None)
 
 def test_text_without_a_limit_may_be_long() -> None:
     assert read.text("k" * 10_000) == "k" * 10_000
+
+
+def test_a_space_belongs_to_the_name_of_a_group() -> None:
+    """AD FS sends one group as text."""
+    assert read.groups({"groups": "Office staff"}, "groups") == {"Office staff"}

@@ -1,5 +1,6 @@
 """Many people at once, and one person many times at once: whatever the order, the result is one consistent state."""
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -10,9 +11,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
-from oidc import claims as read
-from oidc import rights, users
+from oidc.building_blocks import claims as read
+from oidc.building_blocks import rights, users
+from oidc.internal import session
 from oidc.models import Identity, LoginSession, SpentToken
 from oidc.testing.browser import Browser
 from oidc.testing.op import OP
@@ -162,6 +165,47 @@ def test_requests_of_one_session_at_once_refresh_it_once(refreshing: Browser, op
     )
     assert set(statuses) == {200}
     assert refreshes(op) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("get", {"Sec-Fetch-Mode": "cors"}), ("post", {"Sec-Fetch-Mode": "cors"}), ("get", {}), ("post", {})],
+    ids=["scripts-read", "scripts-write", "pages", "forms"],
+)
+def test_requests_at_once_beyond_the_grace_period_wait_for_the_one_that_asks(
+    refreshing: Browser, op: OP, settings: Any, method: str, headers: dict[str, str]
+) -> None:
+    settings.OIDC_RENEWAL_GRACE_SECONDS, op.latency = 0, 0.1
+    statuses = at_once(
+        lambda client=client: getattr(client, method)("/page/", headers=headers).status_code
+        for client in clients_with_cookies_of(refreshing)[:6]
+    )
+    assert set(statuses) == {200}
+    assert refreshes(op) == 1
+
+
+def test_nobody_waits_for_longer_than_a_second_and_at_most_eight_do(refreshing: Browser, settings: Any) -> None:
+    """A slow OP must not keep the threads that serve pages."""
+    settings.OIDC_RENEWAL_GRACE_SECONDS = 0
+    LoginSession.objects.update(paused_until=timezone.now() + session.LEASE)
+
+    def ask(client: Client) -> tuple[int, float]:
+        began = time.monotonic()
+        status = client.get("/page/", headers={"Sec-Fetch-Mode": "cors"}).status_code
+        return status, time.monotonic() - began
+
+    results = at_once(lambda client=client: ask(client) for client in clients_with_cookies_of(refreshing))
+    assert {status for status, _ in results} == {401}
+    assert len([seconds for _, seconds in results if seconds < 0.9]) == PEOPLE - 8
+    assert max(seconds for _, seconds in results) < 3
+
+
+def test_nobody_waits_for_an_op_that_was_down_just_now(refreshing: Browser, settings: Any) -> None:
+    settings.OIDC_RENEWAL_GRACE_SECONDS = 0
+    LoginSession.objects.update(paused_until=timezone.now() + session.PAUSE)
+    began = time.monotonic()
+    assert refreshing.get("/page/", headers={"Sec-Fetch-Mode": "cors"}).status_code == 401
+    assert time.monotonic() - began < 0.5
 
 
 def test_a_refusal_in_the_background_meets_requests_at_once_once(refreshing: Browser, op: OP) -> None:

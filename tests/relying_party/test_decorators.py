@@ -164,7 +164,7 @@ def test_one_acr_may_be_written_as_text(op: OP) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post", "head"])
-@pytest.mark.parametrize("headers", [{}, SCRIPT, HTMX])
+@pytest.mark.parametrize("headers", [{}, SCRIPT])
 def test_a_view_for_scripts_never_redirects(db: None, client: Client, method: str, headers: dict[str, str]) -> None:
     response = getattr(client, method)("/api/", headers=headers)
     assert response.status_code == 401
@@ -180,3 +180,8 @@ def test_a_view_for_scripts_gets_its_arguments(django_user_model: Any) -> None:
     request = RequestFactory().get("/")
     request.user = django_user_model(username="kim")
     assert api_login_required(view)(request, 1, two=2).content == b"(1,) {'two': 2}"
+
+
+def test_htmx_without_a_login_is_sent_to_it(db: None, client: Client) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://localhost/page/"}
+    assert client.get("/api/", headers=headers)["HX-Redirect"] == "/oidc/authenticate/?next=%2Fpage%2F"

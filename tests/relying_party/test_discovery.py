@@ -150,6 +150,21 @@ def test_a_needed_endpoint_that_is_missing_is_named_with_its_setting(op: OP) -> 
     assert caught.value.detail == "the metadata has no token_endpoint, and OIDC_OP_TOKEN_ENDPOINT is not set"
 
 
+@pytest.mark.parametrize("fault", [responds({}, status=404), responds(b"<p>Hello")], ids=["404", "html"])
+def test_where_there_is_no_metadata_the_hint_is_the_issuer(op: OP, fault: Any) -> None:
+    op.faults[DISCOVERY] = fault
+    with pytest.raises(LoginError, match="op_response") as caught:
+        discovery.metadata()
+    assert caught.value.hint.startswith("Check OIDC_OP_ISSUER: ")
+
+
+def test_an_issuer_that_is_the_address_of_the_metadata_is_recognised(browser: Browser, op: OP, settings) -> None:
+    settings.OIDC_OP_ISSUER, settings.DEBUG = op.issuer + DISCOVERY, True
+    page = browser.leave().content.decode()
+    assert browser.refusals[0]["reason"] is errors.OP_RESPONSE
+    assert f"Set OIDC_OP_ISSUER to {op.issuer}, or " in page
+
+
 def test_an_op_that_responds_at_all_is_reachable(op: OP) -> None:
     op.faults[DISCOVERY] = responds(b"moved", status=302, Location="/elsewhere")
     assert discovery.op_is_reachable()

@@ -1,5 +1,6 @@
 """The reasons for which a login can fail: a closed list, and open to a site for reasons of its own."""
 
+import logging
 import re
 from dataclasses import FrozenInstanceError
 
@@ -8,7 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from oidc import errors
 from oidc.errors import Kind, LoginError, Reason, shorten
+from oidc.logs import WithoutSecrets
 from oidc.testing.browser import Browser
+from oidc.testing.op import OP, responds
 from tests.relying_party.stub.backends import Backend
 
 # code: (HTTP status, whose problem it is). Logs, signals and the records of logins name the codes, so none may change.
@@ -18,6 +21,10 @@ REASONS = {
     "callback_malformed": (400, Kind.INVALID),
     "callback_issuer": (400, Kind.INVALID),
     "access_denied": (403, Kind.REFUSED),
+    "login_required": (403, Kind.REFUSED),
+    "consent_required": (403, Kind.REFUSED),
+    "account_selection_required": (403, Kind.REFUSED),
+    "scope_refused": (502, Kind.MISCONFIGURED),
     "op_error": (400, Kind.MISCONFIGURED),
     "op_unavailable": (503, Kind.OUTAGE),
     "op_unreachable": (503, Kind.OUTAGE),
@@ -44,6 +51,7 @@ REASONS = {
     "userinfo_subject": (403, Kind.INVALID),
     "claims_refused": (403, Kind.REFUSED),
     "groups_missing": (403, Kind.REFUSED),
+    "logged_out": (403, Kind.REFUSED),
     "user_unknown": (403, Kind.REFUSED),
     "user_ambiguous": (403, Kind.REFUSED),
     "user_inactive": (403, Kind.REFUSED),
@@ -86,6 +94,68 @@ def test_a_reason_has_words_for_people(reason: Reason) -> None:
 def test_a_reason_has_a_hint_for_developers(reason: Reason) -> None:
     assert len(reason.hint) > 15
     assert reason.hint.endswith((".", "?"))
+    assert "\n" not in reason.hint
+
+
+# What no setting of the site can have caused.
+WITHOUT_A_SETTING = {
+    "attempt_expired",
+    "callback_malformed",
+    "access_denied",
+    "op_unavailable",
+    "id_token_malformed",
+    "id_token_time",
+    "id_token_subject",
+    "id_token_nonce",
+    "id_token_access_token",
+    "userinfo_subject",
+    "keys_changing",
+    "logged_out",
+}
+
+
+@every_reason
+def test_a_hint_names_the_setting_or_the_part_of_the_policy_to_look_at(reason: Reason) -> None:
+    named = re.search(r"\b(OIDC_[A-Z_]+|SITE_URL|filter_users_by_claims|is_active|the backend)\b", reason.hint)
+    assert bool(named) is (reason.code not in WITHOUT_A_SETTING)
+
+
+@every_reason
+def test_a_hint_reaches_the_log_whole(reason: Reason) -> None:
+    """The filter against secrets cuts nothing out of it."""
+    record = logging.makeLogRecord({"msg": "login refused hint=%s", "args": (reason.hint,)})
+    assert WithoutSecrets().filter(record)
+    assert record.getMessage() == f"login refused hint={reason.hint}"
+
+
+@pytest.mark.parametrize(
+    ("op_error", "reason"),
+    [
+        ("access_denied", "access_denied"),
+        ("account_selection_required", "account_selection_required"),
+        ("consent_required", "consent_required"),
+        ("interaction_required", "login_required"),
+        ("invalid_client", "client_refused"),
+        ("invalid_grant", "code_refused"),
+        ("invalid_scope", "scope_refused"),
+        ("login_required", "login_required"),
+        ("server_error", "op_unavailable"),
+        ("temporarily_unavailable", "op_unavailable"),
+        ("unauthorized_client", "client_refused"),
+        ("something_else", "op_error"),
+    ],
+)
+@pytest.mark.parametrize("is_token_endpoint", [False, True], ids=["authorization", "token"])
+def test_an_error_of_the_op_has_its_reason(
+    browser: Browser, op: OP, op_error: str, reason: str, is_token_endpoint: bool
+) -> None:
+    callback = op.grant(browser.leave()["Location"])
+    if is_token_endpoint:
+        op.faults["/token"] = responds({"error": op_error}, status=400)
+        browser.come_back(callback)
+    else:
+        browser.come_back({"state": callback["state"], "iss": callback["iss"], "error": op_error})
+    assert [refusal["reason"].code for refusal in browser.refusals] == [reason]
 
 
 def test_a_reason_cannot_be_changed() -> None:

@@ -3,6 +3,7 @@
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from html import unescape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.core.exceptions import SuspiciousOperation
 from django.test import Client
+from django.urls import resolve
+from django.utils.module_loading import import_string
 
 from oidc.internal import session
 from oidc.logout import EVENT, logout_parameters
@@ -72,6 +75,18 @@ def test_logout_ends_the_session_at_the_op_and_comes_back(browser: Browser, op: 
     assert op.sessions
     assert browser.log_out().content == b"user None"
     assert not op.sessions
+
+
+@pytest.mark.parametrize("size", [7000, 17_000])
+def test_an_id_token_that_no_url_can_hold_is_left_out_and_the_page_says_so(browser: Browser, op: OP, size: int) -> None:
+    op.claims["padding"] = "x" * size
+    browser.log_in()
+    page = unescape(browser.follow(browser.post("/oidc/logout/")).content.decode())
+    assert not browser.is_signed_in
+    assert "You may still be logged in at the sign-in service" in page
+    url = page.partition(f'href="{op.issuer}')[2].partition('"')[0]
+    assert url.startswith("/end-session?client_id=site-under-test&post_logout_redirect_uri=")
+    assert "id_token_hint" not in url
 
 
 def test_every_logout_has_a_state_of_its_own(browser: Browser) -> None:
@@ -452,6 +467,73 @@ def test_no_log_has_the_logout_token(
             client.post(BACK_CHANNEL, {"logout_token": token})
         assert token not in caplog.text
     assert "back-channel logout refused reason=nonce" in caplog.text
+
+
+# While a login is being finished
+
+
+@pytest.fixture
+def told(send: Send, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that makes the OP send a logout token as soon as the site has called the function `path`."""
+
+    def during(path: str) -> None:
+        where, _, name = path.rpartition(".")
+        original = getattr(import_string(where), name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            monkeypatch.setattr(path, original)
+            assert send().status_code == 200
+            return result
+
+        monkeypatch.setattr(path, call)
+
+    return during
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("oidc.internal.provider.exchange_code", id="the-code-is-exchanged"),
+        pytest.param("oidc.internal.verification.verify", id="the-claims-are-verified"),
+        pytest.param("django.contrib.auth.authenticate", id="the-user-is-found"),
+        pytest.param("django.contrib.auth.login", id="the-user-is-logged-in"),
+        pytest.param("oidc.models.LoginSession.save", id="the-session-has-a-row"),
+    ],
+)
+def test_a_logout_by_the_op_ends_a_login_that_is_being_finished(
+    browser: Browser, op: OP, told: Callable[[str], None], path: str
+) -> None:
+    callback = op.grant(browser.leave("/page/")["Location"])
+    told(path)
+    response = browser.come_back(callback)
+    assert (response.status_code, browser.refusals[0]["reason"].code) == (403, "logged_out")
+    assert 'href="/oidc/authenticate/?next=%2Fpage%2F"' in response.content.decode()
+    assert not browser.is_signed_in
+    assert not LoginSession.objects.exists()
+
+
+def test_the_next_login_is_not_held_back(browser: Browser, told: Callable[[str], None]) -> None:
+    told("oidc.internal.provider.exchange_code")
+    assert [browser.outcome() for _ in range(2)] == ["logged_out", "signed_in"]
+
+
+def test_a_logout_that_fails_can_be_sent_again(
+    browser: Browser, op: OP, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.log_in()
+    form, client.raise_request_exception = {"logout_token": op.logout_token()}, False
+    with monkeypatch.context() as patch:
+        patch.setattr("oidc.internal.session.end", lambda *args, **kwargs: 1 / 0)
+        assert client.post(BACK_CHANNEL, form).status_code == 500
+    assert client.post(BACK_CHANNEL, form).status_code == 200
+    assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize("path", [BACK_CHANNEL, "/oidc/callback/"])
+def test_what_is_written_is_committed_at_once_also_where_requests_are_transactions(path: str) -> None:
+    """With ATOMIC_REQUESTS neither side would see the other."""
+    assert resolve(path).func._non_atomic_requests == {"default"}
 
 
 # From the OP, in a frame (Front-Channel Logout 1.0)

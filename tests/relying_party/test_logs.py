@@ -1,8 +1,14 @@
 """The filter for log handlers: what opens something is cut out, whoever logs it."""
 
+import json
 import logging
+import os
+import subprocess
+import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from io import StringIO
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -45,6 +51,14 @@ def log() -> Iterator[Log]:
         ("Authorization: Bearer SECRET", "Authorization: Bearer [...]"),
         ("{'Authorization': 'Basic U0VDUkVU='}", "{'Authorization': 'Basic [...]'}"),
         ("CODE=SECRET", "CODE=[...]"),
+        ("Grant(code='SECRET', nonce=None)", "Grant(code='[...]', nonce=[...])"),
+        ("<QueryDict: {'code': ['SECRET', 'SECRET'], 'iss': ['x']}>", "<QueryDict: {'code': [[...]], 'iss': ['x']}>"),
+        (r'{"body": "{\"code\": \"SEC\\u00e9RET\"}"}', r'{"body": "{\"code\": \"[...]\"}"}'),
+        ("next=%2Fcallback%3Fcode%3DSECRET%26iss%3Dx", "next=%2Fcallback%3Fcode%3D[...]%26iss%3Dx"),
+        ("error_description=code%3DSECRET+is+old&iss=x", "error_description=code%3D[...]&iss=x"),
+        ("wrong: Basic c2l0ZTpzM2NyZXQ=", "wrong: Basic [...]"),
+        ("wrong: bearer mF_9.B5f-4.1JqM", "wrong: bearer [...]"),
+        (f"an encrypted {JWT}.c2ln.c2ln too", "an encrypted [...] too"),
         (f"invalid token {JWT}, sorry", "invalid token [...], sorry"),
         (f"invalid token {JWT.rpartition('.')[0]}.", "invalid token [...]"),
     ],
@@ -59,6 +73,10 @@ def test_codes_and_tokens_are_cut_out(log: Log, text: str, cleaned: str) -> None
         "login refused reason=op_error reference=9EF2A228 issuer=https://op.example.org endpoint=- op_error=- detail=-",
         "reason_code=x status_code=400 encode: utf-8",
         "the state of the art needs no code",
+        "status code: 404, exit code 3, state: open",
+        "{'status_code': 404, 'error_code': 'x'}",
+        "the basic idea of basic authentication, a bearer of good news",
+        'Bearer realm="site", error="invalid_token"',
         "response_type is code, token_endpoint_auth_method is client_secret_basic",
         "eyJ is how a JWT begins. Not this one.",
         "100 %",
@@ -73,6 +91,23 @@ def test_the_client_secret_is_cut_out_wherever_it_stands(log: Log, settings) -> 
     assert log("authenticating with %s!", CLIENT[1]) == "WARNING authenticating with [...]!\n"
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        quote(CLIENT[1]),
+        quote_plus(CLIENT[1]),
+        json.dumps(CLIENT[1]),
+        repr(CLIENT[1]),
+        b64encode(":".join(CLIENT).encode()).decode(),
+        b64encode(":".join(map(quote_plus, CLIENT)).encode()).decode(),
+    ],
+)
+def test_the_client_secret_is_cut_out_however_it_is_written(log: Log, settings, form: str) -> None:
+    settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET = CLIENT
+    assert "[...]" in (written := log("the OP says: %s is wrong", form))
+    assert form.strip("'\"") not in written
+
+
 @pytest.mark.parametrize("secret", ["", None])
 def test_an_empty_client_secret_cuts_nothing(log: Log, settings, secret: object) -> None:
     settings.OIDC_RP_CLIENT_SECRET = secret
@@ -81,6 +116,39 @@ def test_an_empty_client_secret_cuts_nothing(log: Log, settings, secret: object)
 
 def test_arguments_of_a_message_are_cleaned(log: Log) -> None:
     assert log("got %s for %r", JWT, {"code": "SECRET"}) == "WARNING got [...] for {'code': '[...]'}\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/oidc/callback/?code=SECRET"])
+def test_arguments_stay_for_formatters_that_need_them(path: str) -> None:
+    """Uvicorn's access log takes them apart."""
+    args = ("127.0.0.1:1", "GET", path, "1.1", 200)
+    record = logging.makeLogRecord({"msg": '%s - "%s %s HTTP/%s" %d', "args": args})
+    assert WithoutSecrets().filter(record)
+    assert record.args == (*args[:2], path.replace("SECRET", "[...]"), *args[3:])
+    assert "SECRET" not in record.getMessage()
+
+
+def test_named_arguments_stay_too() -> None:
+    record = logging.makeLogRecord({"msg": "%(m)s %(U)s", "args": {"m": "GET", "U": "/?code=SECRET"}})
+    assert WithoutSecrets().filter(record)
+    assert record.getMessage() == "GET /?code=[...]"
+    assert record.args == {"m": "GET", "U": "/?code=[...]"}
+
+
+def test_a_record_without_secrets_is_left_as_it_is() -> None:
+    before = {"msg": "%s %d%%", "args": ("a", 7), "exc_info": (ValueError, ValueError("plain"), None)}
+    record = logging.makeLogRecord(before)
+    assert WithoutSecrets().filter(record)
+    assert {name: getattr(record, name) for name in before} == before
+    assert record.exc_text is None
+
+
+def test_it_works_before_django_knows_its_settings() -> None:
+    """As in gunicorn's first process."""
+    code = "from oidc.logs import WithoutSecrets as W; print(W().clean('code=SECRET&iss=x'))"
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("code=[...]&iss=x\n", "")
 
 
 def test_a_message_that_is_not_text_is_cleaned(log: Log) -> None:

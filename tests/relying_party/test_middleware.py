@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.cache import cache
@@ -115,6 +116,57 @@ def test_an_overdue_session_does_not_stand_in_the_way_of_a_logout_in_a_frame(
     response = overdue.get("/oidc/frontchannel-logout/", data={"iss": op.issuer, "sid": sid}, headers=FRAME)
     assert response.content == b"logged out"
     assert not overdue.is_signed_in
+
+
+@pytest.mark.parametrize("charset", ["rot13", "utf-7", "idna", "unicode_escape", "undefined", "utf-16", "base64", "\0"])
+@pytest.mark.parametrize(
+    "path",
+    ["/oidc/callback/", "/oidc/backchannel-logout/", "/oidc/initiate/", "/oidc/logout/", "/admin/password/", "/page/"],
+)
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"])
+def test_a_charset_that_forms_do_not_have_is_refused(
+    browser: Browser, settings: Any, path: str, charset: str, kind: str
+) -> None:
+    settings.BREAK_GLASS_LOGIN, settings.OIDC_RESPONSE_MODE = True, "form_post"
+    for method in ("POST", "GET"):
+        response = browser.client.generic(method, f"{path}?a=b", b"state=x", f"{kind}; charset={charset}")
+        assert response.status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["text/x; charset*=rot13''x", "text/x; charset*=nonsense''%ff", 'a; CHARSET="rot13"'])
+def test_it_may_be_written_in_any_way(browser: Browser, kind: str) -> None:
+    assert browser.client.generic("POST", "/oidc/initiate/?a=b", b"c", kind).status_code == 400
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "nonsense", '"', "", "é"])
+def test_a_charset_of_forms_or_one_that_nobody_knows_is_taken(browser: Browser, op: OP, charset: str) -> None:
+    form = urlencode({"logout_token": op.logout_token()})
+    kind = f"application/x-www-form-urlencoded; charset={charset}"
+    assert browser.client.generic("POST", "/oidc/backchannel-logout/", form, kind).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"oidc_login_at": "yesterday"},
+        {"oidc_login_at": None},
+        {"oidc_id_token_expiration": "soon"},
+        {"oidc_id_token_expiration": 1e308},
+        {"_auth_user_id": "of-another-model"},
+        {"_auth_user_backend": "tests.relying_party.stub.backends.Renamed"},
+        {"_auth_user_backend": 7},
+        {"_auth_user_hash": None},
+    ],
+)
+@pytest.mark.parametrize("path", ["/page/", "/oidc/authenticate/", "/oidc/callback/", "/oidc/logout/"])
+def test_a_broken_session_has_to_log_in_again(browser: Browser, values: dict[str, object], path: str) -> None:
+    browser.log_in()
+    store = browser.client.session
+    store.update(values)
+    store.save()
+    assert browser.get(path).status_code < 500
+    assert browser.get("/page/").status_code == 302
+    assert browser.outcome() == "signed_in"
 
 
 def test_an_op_that_cannot_be_asked_gets_a_page_with_the_way_back(overdue: Browser, op: OP) -> None:

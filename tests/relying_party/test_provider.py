@@ -72,6 +72,28 @@ def test_the_client_authenticates_by_a_header_where_the_metadata_leaves_it_open(
     assert op.asked("/token")[0].headers["Authorization"].startswith("Basic ")
 
 
+@pytest.mark.parametrize(
+    ("changes", "methods", "said"),
+    [
+        ({"OIDC_TOKEN_ENDPOINT_AUTH_METHOD": "client_secret_post"}, [], "client_secret_post, by OIDC_TOKEN_ENDPOINT"),
+        ({"OIDC_RP_CLIENT_SECRET": ""}, [], "none, as OIDC_RP_CLIENT_SECRET is not set"),
+        ({}, ["client_secret_post"], "client_secret_post, by the metadata"),
+        ({}, ["client_secret_post", "client_secret_basic"], "client_secret_basic, by the metadata"),
+        ({}, ABSENT, "client_secret_basic, as the metadata names no method"),
+    ],
+)
+def test_a_refused_client_is_told_how_it_authenticated_and_by_whose_choice(
+    op: OP, settings, changes: dict[str, str], methods: object, said: str
+) -> None:
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    op.metadata["token_endpoint_auth_methods_supported"] = methods
+    op.faults["/token"] = responds({"error": "invalid_client"}, status=401)
+    with pytest.raises(LoginError, match="client_refused") as caught:
+        provider.exchange_code("code", "", "")
+    assert f"HTTP 401 ''; sent {said}" in caught.value.detail
+
+
 def test_without_a_secret_the_client_is_public(browser: Browser, op: OP, settings) -> None:
     settings.OIDC_RP_CLIENT_SECRET, op.auth_methods = "", ["none"]
     assert browser.outcome() == "signed_in"

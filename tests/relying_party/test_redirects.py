@@ -220,3 +220,8 @@ def test_another_name_for_the_field_next_is_used_everywhere(browser: Browser, op
 def test_a_login_from_no_page_in_particular_goes_home(browser: Browser, op: OP, settings) -> None:
     settings.LOGIN_REDIRECT_URL = "oidc_logged_out"
     assert browser.come_back(op.grant(browser.leave()["Location"]))["Location"] == "/oidc/logged-out/"
+
+
+@pytest.mark.parametrize("url", ["//", "///", "/\\", "\\\\", " //", "//\t", "//?x", "//#x", "//./x", "//["])
+def test_a_url_with_an_empty_host_is_not_safe(url: str) -> None:
+    assert redirects.safe_url(RequestFactory(SERVER_NAME="localhost").get("/"), url) == ""

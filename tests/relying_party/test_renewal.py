@@ -10,12 +10,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.base import UpdateError
 from django.db import connection
+from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
 from oidc import errors
-from oidc.internal import session, transport
+from oidc.errors import LoginError
+from oidc.internal import provider, session, transport
+from oidc.internal.verification import Login
 from oidc.models import LoginSession
 from oidc.testing.browser import Browser
 from oidc.testing.op import ABSENT, OP, dead, responds
@@ -80,7 +84,7 @@ def closed(due: Browser) -> Browser:
     """A signed-in browser whose session is due, within the grace period, and has been closed."""
     store = due.client.session
     session.close(store)
-    store.save()
+    due.client.cookies["sessionid"] = store.session_key
     return due
 
 
@@ -260,7 +264,7 @@ def test_the_person_is_asked_once(due: Browser, op: OP) -> None:
     state = op.grant(due.get(PAGE)["Location"])["state"]
     again = due.come_back({"error": "login_required", "state": state, "iss": op.issuer})["Location"]
     refused = due.come_back(op.grant(again) | {"error": "login_required"})
-    assert refused.status_code == errors.OP_ERROR.status
+    assert refused.status_code == errors.LOGIN_REQUIRED.status
 
 
 def test_a_person_who_is_refused_is_signed_out(due: Browser, op: OP) -> None:
@@ -348,7 +352,9 @@ def test_an_op_that_fails_during_the_round_trip_postpones_the_renewal(
     assert due.come_back(callback)["Location"] == PAGE
     assert due.get(PAGE).status_code == 200
     assert len([asked for asked in op.asked("/token") if asked.form]) == 2
-    assert [message for message in caplog.messages if message.startswith("renewal failed reason=")]
+    (line,) = [message for message in caplog.messages if message.startswith("renewal failed reason=")]
+    assert f"endpoint={op.issuer}/token op_error=" in line
+    assert next(reason.hint for reason in errors.REASONS if f"reason={reason.code} " in line) in line
 
 
 @pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error", "invalid_scope"])
@@ -455,6 +461,45 @@ def test_a_person_who_turns_back_at_the_op_stays_out(due: Browser, op: OP, refus
 def test_a_session_that_is_closed_stays_closed_where_renewal_is_off(settings: Any, closed: Browser) -> None:
     settings.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = 0
     assert closed.post(PAGE, headers=FORM).status_code == 401
+
+
+def test_a_request_under_way_does_not_undo_it(due: Browser, op: OP) -> None:
+    """It has read the session before the OP said no, and writes it afterwards."""
+    stale = due.client.session
+    stale["of the site"] = 1
+    op.end_sessions("person-1")
+    due.come_back(op.grant(due.get(PAGE)["Location"]))
+    with pytest.raises(UpdateError):
+        stale.save()
+    assert due.post(PAGE, headers=FORM).status_code == 401
+
+
+def test_a_renewal_under_way_does_not_undo_it(due: Browser, op: OP) -> None:
+    """The OP has said yes a moment before it said no, and the yes is written later."""
+    stale = HttpRequest()
+    stale.session, stale.user = due.client.session, due.user
+    assert stale.session[session.EXPIRES_AT]  # read
+    op.end_sessions("person-1")
+    due.come_back(op.grant(due.get(PAGE)["Location"]))
+    with pytest.raises(LoginError, match="logged_out"):
+        session.extend(stale, Login({"iss": op.issuer, "sub": "person-1"}))
+    assert due.post(PAGE, headers=FORM).status_code == 401
+
+
+def test_a_session_that_was_closed_is_still_ended_by_the_op(due: Browser, op: OP, refused_silently: str) -> None:
+    due.post("/oidc/backchannel-logout/", {"logout_token": op.logout_token()})
+    assert not due.is_signed_in
+
+
+def test_a_session_is_closed_even_if_the_page_then_fails(
+    refreshing: Browser, op: OP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django does not save a session with a response of 5xx."""
+    op.end_sessions("person-1")
+    former = refreshing.client.session
+    monkeypatch.setattr("oidc.internal.discovery.op_is_reachable", lambda: False)
+    assert refreshing.get(PAGE).status_code == 503
+    assert not former.exists(former.session_key)
 
 
 # Refresh tokens
@@ -592,6 +637,19 @@ def test_a_refresh_is_tried_again_after_half_a_minute(refreshing: Browser, op: O
     transport.forget_breakers()
     assert refreshing.get(PAGE).status_code == 200
     assert refreshes(op) == 2
+
+
+def test_a_session_that_ends_while_the_op_is_asked_is_not_an_error(refreshing: Browser, op: OP) -> None:
+    original = provider.refresh
+
+    def end_session(token: str) -> Any:
+        session.end(op.issuer, subject="person-1")
+        return original(token)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provider, "refresh", end_session)
+        assert refreshing.post(PAGE, headers=SCRIPT).status_code == 401
+    assert not refreshing.is_signed_in
 
 
 def test_a_session_that_ends_while_it_is_refreshed_is_not_an_error(refreshing: Browser, op: OP) -> None:

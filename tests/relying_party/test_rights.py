@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 
-from oidc import rights
+from oidc.building_blocks import rights
 from oidc.signals import rights_changed
 
 DECLARED = {"staff": ["staff"], "superusers": ["administrators"], "managed": {"editors": "Editors"}}

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from cryptography.fernet import InvalidToken
 from django.contrib.auth import get_user_model
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import HttpRequest
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import oidc
+from oidc import errors
+from oidc.errors import LoginError
 from oidc.internal import session
 from oidc.internal.verification import Login
 from oidc.models import LoginSession, SpentToken
@@ -40,10 +43,10 @@ def request_of_user(db: None) -> HttpRequest:
 def begin(request_of_user: HttpRequest) -> Callable[..., HttpRequest]:
     """Return a function that begins a session with `login` and returns the request with that session."""
 
-    def begin(login: Login = LOGIN) -> HttpRequest:
+    def begin(login: Login = LOGIN, since: datetime | None = None) -> HttpRequest:
         user, _ = get_user_model().objects.get_or_create(username="kim")
         user.backend = "tests.relying_party.stub.backends.Backend"
-        session.begin(request_of_user, user, login)
+        session.begin(request_of_user, user, login, since)
         return request_of_user
 
     return begin
@@ -219,6 +222,83 @@ def test_only_a_login_or_a_renewal_opens_a_closed_session(begin: Callable[..., H
         assert not session.is_in_grace(request.session, time.time())
         open_again()
         assert session.is_in_grace(request.session, time.time())
+
+
+def test_closing_changes_the_key_so_that_nobody_writes_an_older_copy_back(begin: Callable[..., HttpRequest]) -> None:
+    made = begin().session
+    made.save()
+    older = SessionStore(made.session_key)
+    older["of the site"] = 1
+    session.close(made)
+    with pytest.raises(UpdateError):
+        older.save()
+    assert session.CLOSED in SessionStore(made.session_key)
+    assert LoginSession.objects.get().session_key == made.session_key
+
+
+# A logout while a login is being finished
+
+
+@pytest.mark.parametrize(
+    ("token", "is_meant"),
+    [
+        ({"subject": "person-1"}, True),
+        ({"sid": "sid-1"}, True),
+        ({"subject": "person-1", "sid": "sid-1"}, True),
+        ({"subject": "person-2"}, False),
+        ({"sid": "sid-2"}, False),
+        ({"subject": "person-1", "sid": "sid-2"}, False),
+    ],
+)
+def test_a_login_does_not_outlive_a_logout_token_that_came_meanwhile(
+    begin: Callable[..., HttpRequest], token: dict[str, str], is_meant: bool
+) -> None:
+    since = timezone.now()
+    SpentToken.objects.create(digest="d", expires=since, **token)
+    refused = False
+    try:
+        begin(since=since)
+    except LoginError as error:
+        refused = error.reason is errors.LOGGED_OUT
+    assert refused is is_meant
+    assert LoginSession.objects.exists() is not is_meant
+
+
+def test_a_logout_token_that_came_before_the_login_is_not_about_it(begin: Callable[..., HttpRequest]) -> None:
+    SpentToken.objects.create(digest="d", expires=timezone.now(), subject="person-1")
+    begin(since=timezone.now())
+    assert LoginSession.objects.exists()
+
+
+def test_it_costs_one_query(begin: Callable[..., HttpRequest], django_assert_num_queries: Any) -> None:
+    begin()
+    with CaptureQueriesContext(connection) as without:
+        begin()
+    with django_assert_num_queries(len(without) + 1):
+        begin(since=timezone.now())
+
+
+# What an old database may have
+
+
+@pytest.mark.parametrize("value", ["soon", None, [], {}, True, 1e300, 2**70, float("nan"), float("inf")])
+@pytest.mark.parametrize("key", [session.BEGAN_AT, session.EXPIRES_AT])
+def test_a_time_that_is_none_makes_a_session_broken(key: str, value: object) -> None:
+    assert session.is_broken(store(**{session.BEGAN_AT: 1.0, session.EXPIRES_AT: 1} | {key: value}))
+
+
+def test_a_user_of_another_model_makes_a_session_broken() -> None:
+    assert session.is_broken(store(_auth_user_id="5d3e8a1c-uuid"))
+
+
+@pytest.mark.parametrize("values", [{}, {session.BEGAN_AT: 1.5, session.EXPIRES_AT: 0}, {"_auth_user_id": "7"}])
+def test_other_sessions_are_not_broken(values: dict[str, Any]) -> None:
+    assert not session.is_broken(store(**values))
+
+
+@pytest.mark.parametrize("kept", [None, 7, {}, "é", "\ud800"])
+def test_an_id_token_that_is_none_is_no_hint(kept: object) -> None:
+    assert session.id_token(store(**{session.ID_TOKEN: kept})) == ""
 
 
 # Times

@@ -25,14 +25,15 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "action": errors.OP_TIMEOUT.action,
         "reference": HOSTILE,
         "retry_url": f"/oidc/authenticate/?next={HOSTILE}",
-        "developer": {"reason": HOSTILE, "detail": HOSTILE, "hint": HOSTILE},
+        "other_account_url": f"/oidc/authenticate/?prompt=select_account&next={HOSTILE}",
+        "developer": dict.fromkeys(("reason", "detail", "hint", "op_error", "endpoint"), HOSTILE),
     },
     "log_out.html": {},
     "logged_out.html": {},
     "session_ended.html": {"login_url": f"/oidc/authenticate/?next={HOSTILE}"},
 }
 # How many of the values are hostile, and have to be shown as they are.
-HOSTILE_VALUES = {"login_failed.html": 6, "log_out.html": 0, "logged_out.html": 0, "session_ended.html": 1}
+HOSTILE_VALUES = {"login_failed.html": 9, "log_out.html": 0, "logged_out.html": 0, "session_ended.html": 1}
 ENGINES = ["django", "jinja2"]
 
 every_template = pytest.mark.parametrize("name", CONTEXTS)
@@ -113,6 +114,15 @@ def test_the_part_for_developers_comes_only_where_there_is_something_to_say(engi
 
 
 @both_engines
+def test_what_is_not_known_or_not_offered_leaves_no_empty_line(engine: str) -> None:
+    developer = {**CONTEXTS["login_failed.html"]["developer"], "op_error": "", "endpoint": ""}
+    html = render(
+        engine, "login_failed.html", CONTEXTS["login_failed.html"] | {"other_account_url": "", "developer": developer}
+    )
+    assert not [text for text in ("Use another account", "Error of the sign-in service", "Endpoint") if text in html]
+
+
+@both_engines
 @pytest.mark.parametrize(("is_authenticated", "heading"), [(True, "You are logged in"), (False, "You are logged out")])
 def test_the_page_after_a_logout_tells_the_truth(engine: str, is_authenticated: bool, heading: str) -> None:
     page = Page(render(engine, "logged_out.html", is_authenticated=is_authenticated))
@@ -135,7 +145,7 @@ def test_every_text_can_be_translated(engine: str, name: str, monkeypatch) -> No
     monkeypatch.setattr(translation._trans, "gettext", lambda message: f"«{message}»")
     context = dict.fromkeys(CONTEXTS[name], "«of the context»")
     if "developer" in context:
-        context["developer"] = dict.fromkeys(("reason", "detail", "hint"), "«of the context»")
+        context["developer"] = dict.fromkeys(CONTEXTS[name]["developer"], "«of the context»")
     texts = Page(render(engine, name, context)).texts
     assert [text for text in texts if not re.fullmatch("(«[^«»]+»[: ]*)+", text)] == []
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 
-from oidc import users
+from oidc.building_blocks import users
 from oidc.models import Identity
 
 ISSUER = "https://op.example.org"

@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import authorization, provider, redirects, verification
+from oidc.internal import authorization, documents, provider, redirects, verification
 from oidc.internal.authorization import Attempt
 from oidc.internal.token_rules import Rule
 from oidc.internal.verification import Login
@@ -123,6 +123,63 @@ def test_userinfo_about_somebody_else_is_refused(op: OP, changes: Claims, is_sig
 def test_signed_userinfo_is_believed(op: OP) -> None:
     op.userinfo_is_signed = True
     assert log_in(op).claims["email"] == PERSON["email"]
+
+
+def signed_otherwise(op: OP, algorithm: str) -> None:
+    """Let userinfo be signed with another algorithm, and one more key, than the ID Token."""
+    id_token_keys, respond = op.jwks, op.endpoints["/userinfo"]
+
+    def sign_with_another_key(asked: Any) -> Any:
+        before = op.algorithm, op.key, op.header
+        op.sign_with(algorithm, 2)
+        op.jwks += id_token_keys
+        try:
+            return respond(asked)
+        finally:
+            op.algorithm, op.key, op.header = before
+
+    op.userinfo_is_signed, op.endpoints["/userinfo"] = True, sign_with_another_key
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS384", "PS256", "EdDSA", "HS256"])
+def test_userinfo_may_be_signed_with_another_algorithm_than_the_id_token(op: OP, settings, algorithm: str) -> None:
+    """Client registration says which (Registration 2)."""
+    signed_otherwise(op, algorithm)
+    settings.OIDC_USERINFO_SIGN_ALGO = algorithm
+    assert log_in(op).claims["email"] == PERSON["email"]
+
+
+@pytest.mark.parametrize("expected", ["", "PS256", "none"])
+def test_userinfo_with_another_algorithm_than_expected_is_refused(op: OP, settings, expected: str) -> None:
+    signed_otherwise(op, "ES256")
+    settings.OIDC_USERINFO_SIGN_ALGO = expected
+    assert outcome(op) == "userinfo_invalid"
+
+
+def test_unsigned_userinfo_is_refused_even_where_the_setting_says_none(op: OP, settings) -> None:
+    settings.OIDC_USERINFO_SIGN_ALGO = "none"
+    unsigned = jwt.encode(PERSON | {"iss": op.issuer, "aud": op.client[0]}, None, "none").encode()
+    op.faults["/userinfo"] = responds(unsigned, **{"Content-Type": "application/jwt"})
+    assert outcome(op) == "userinfo_invalid"
+
+
+def test_userinfo_with_hs256_needs_the_secret(op: OP, settings) -> None:
+    signed_otherwise(op, "HS256")
+    settings.OIDC_USERINFO_SIGN_ALGO, settings.OIDC_RP_CLIENT_SECRET = "HS256", ""
+    op.auth_methods = ["none"]
+    assert outcome(op) == "userinfo_invalid"
+
+
+def test_userinfo_waits_for_keys_as_the_id_token_does(op: OP, monkeypatch) -> None:
+    monkeypatch.setattr(documents, "REFETCHES", 0)
+    op.userinfo_is_signed, respond = True, op.endpoints["/userinfo"]
+
+    def sign_with_an_unknown_key(asked: Any) -> Any:
+        op.header = {"kid": "unknown"}
+        return respond(asked)
+
+    op.endpoints["/userinfo"] = sign_with_an_unknown_key
+    assert outcome(op) == "keys_changing"
 
 
 @pytest.mark.parametrize("changes", [{"iss": "https://other.example.org"}, {"aud": "another"}, {"aud": ABSENT}])

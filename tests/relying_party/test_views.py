@@ -37,10 +37,13 @@ SUSPENDED = Reason("suspended", 451, "Your account is suspended.", "Ask in room 
         ({"iss": "https://evil.example", "error": "access_denied"}, "callback_issuer"),
         ({"iss": ["a", "b"]}, "callback_malformed"),
         ({"error": "access_denied"}, "access_denied"),
-        ({"error": "invalid_scope", "error_description": "<b>x</b>"}, "op_error"),
+        ({"error": "something_else", "error_description": "<b>x</b>"}, "op_error"),
+        ({"error": "invalid_scope"}, "scope_refused"),
+        ({"error": "consent_required"}, "consent_required"),
+        ({"error": "unauthorized_client"}, "client_refused"),
         ({"error": "temporarily_unavailable"}, "op_unavailable"),
         ({"error": "server_error"}, "op_unavailable"),
-        ({"error": "login_required"}, "op_error"),
+        ({"error": "login_required"}, "login_required"),
         ({"error": ["a", "b"]}, "callback_malformed"),
         ({"code": ABSENT}, "callback_malformed"),
         ({"code": ""}, "callback_malformed"),
@@ -130,6 +133,59 @@ def test_a_login_as_another_person_leaves_nothing_of_the_first_in_the_session(br
     assert "basket" not in browser.client.session
 
 
+# Another account
+
+
+def prompt(response: Any) -> list[str] | None:
+    """Return the parameter `prompt` of a redirect to the OP."""
+    return parse_qs(urlsplit(response["Location"]).query).get("prompt")
+
+
+def test_whoever_is_refused_can_use_another_account(browser: Browser, op: OP, settings: Any) -> None:
+    settings.OIDC_CREATE_USER = False
+    page = browser.log_in(next_url="/page/?tab=1").content.decode()
+    link = unescape(re.search(r'href="([^"]+)">Use another account', page)[1])
+    assert link == "/oidc/authenticate/?prompt=select_account&next=%2Fpage%2F%3Ftab%3D1"
+    settings.OIDC_CREATE_USER = True
+    leaving = browser.get(link)
+    assert prompt(leaving) == ["select_account"]
+    assert browser.come_back(op.grant(leaving["Location"], "person-2"))["Location"] == "/page/?tab=1"
+    assert browser.is_signed_in
+
+
+def test_another_account_does_not_help_where_nobody_was_refused(browser: Browser, op: OP) -> None:
+    op.faults["/token"] = dead
+    assert "Use another account" not in browser.log_in().content.decode()
+
+
+@pytest.mark.parametrize(
+    ("asked", "supported", "sent"),
+    [
+        ("select_account", ABSENT, "select_account"),
+        ("select_account", None, "select_account"),
+        ("select_account", ["none", "login", "select_account"], "select_account"),
+        ("select_account", ["none", "login", "consent"], "login"),
+        ("login", ABSENT, "login"),
+        ("login", ["none"], "login"),
+        ("none", ABSENT, None),
+        ("consent", ["consent"], None),
+        ("select_account login", ABSENT, None),
+        ("", ABSENT, None),
+    ],
+)
+def test_a_link_may_ask_for_another_account_or_another_login_and_nothing_else(
+    browser: Browser, op: OP, asked: str, supported: object, sent: str | None
+) -> None:
+    op.metadata["prompt_values_supported"] = supported
+    assert prompt(browser.get("/oidc/authenticate/", {"prompt": asked})) == (sent and [sent])
+
+
+def test_another_account_wins_over_the_prompt_of_the_settings(browser: Browser, settings: Any) -> None:
+    settings.OIDC_AUTH_REQUEST_EXTRA_PARAMS = {"prompt": "consent"}
+    assert prompt(browser.leave()) == ["consent"]
+    assert prompt(browser.get("/oidc/authenticate/", {"prompt": "select_account"})) == ["select_account"]
+
+
 # A login that took too long
 
 
@@ -152,7 +208,7 @@ def test_somebody_who_took_longer_than_ten_minutes_reads_so_and_finds_the_way_ba
 def failed(browser: Browser, op: OP, caplog: pytest.LogCaptureFixture) -> Any:
     """The page of a login that fails at the token endpoint, where the OP says more than it should."""
     description = "<script>x</script>\r\nforged line" + "y" * 500
-    op.faults["/token"] = responds({"error": "invalid_scope", "error_description": description}, status=400)
+    op.faults["/token"] = responds({"error": "out_of_luck", "error_description": description}, status=400)
     with caplog.at_level(logging.DEBUG, logger="oidc"):
         return browser.log_in(next_url="/page/?tab=1")
 
@@ -174,15 +230,29 @@ def test_the_page_says_what_happened_and_what_to_do(failed: Any, browser: Browse
 def test_the_page_has_no_text_of_the_op(failed: Any) -> None:
     page = failed.content.decode()
     assert "forged line" not in page
-    assert "invalid_scope" not in page
+    assert "out_of_luck" not in page
     assert "For the developer" not in page
 
 
-def test_while_debugging_the_page_has_reason_detail_and_hint(debugging: None, failed: Any) -> None:
+def test_while_debugging_the_page_has_reason_detail_hint_the_ops_error_and_the_endpoint(
+    debugging: None, failed: Any, op: OP
+) -> None:
     page = unescape(failed.content.decode())
     assert "op_error" in page
     assert "HTTP 400" in page
     assert errors.OP_ERROR.hint in page
+    assert "<code>'out_of_luck'</code>" in page
+    assert f"<code>{op.issuer}/token</code>" in page
+
+
+def test_while_debugging_the_page_has_the_error_and_description_of_the_redirect_too(
+    browser: Browser, op: OP, debugging: None
+) -> None:
+    callback = op.grant(browser.leave()["Location"]) | {"error": "<i>", "error_description": "<b>" + "y" * 200}
+    page = browser.come_back(callback).content.decode()
+    assert "&#x27;&lt;i&gt;&#x27;" in page
+    assert "&lt;b&gt;yyy" in page
+    assert "y" * 101 not in page
 
 
 def test_text_of_the_op_is_escaped_and_shortened(debugging: None, failed: Any) -> None:
@@ -199,7 +269,8 @@ def test_the_log_has_one_line_with_reason_reference_issuer_endpoint_and_error(
     reference = browser.refusals[0]["reference"]
     for part in ("reason=op_error", f"reference={reference}", f"issuer={op.issuer}", f"endpoint={op.issuer}/token"):
         assert part in line
-    assert "op_error='invalid_scope'" in line or "op_error=invalid_scope" in line
+    assert "op_error='out_of_luck'" in line
+    assert line.endswith(f"hint={errors.OP_ERROR.hint}")
     assert "\n" not in line
 
 

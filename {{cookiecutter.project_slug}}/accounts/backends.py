@@ -10,9 +10,9 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 
 from accounts.models import User
-from oidc import rights, users
 from oidc.backends import OIDCAuthenticationBackend
-from oidc.claims import Claims, groups
+from oidc.building_blocks import users
+from oidc.building_blocks.claims import Claims, groups
 
 # Claim -> field of User, copied at every login. A claim that is missing or not text leaves the field as it is.
 FIELDS = {"email": "email", "given_name": "first_name", "family_name": "last_name"}
@@ -39,9 +39,10 @@ class OIDCBackend(OIDCAuthenticationBackend):
         """Bring fields and rights up to date, at the first login and at every later one."""
         users.copy_claims(user, claims, FIELDS)
         user.save()
-        rights.apply(
+        self.apply_groups(
             user,
-            groups(claims, settings.OIDC_GROUPS_CLAIM),
+            claims,
+            settings.OIDC_GROUPS_CLAIM,
             staff=settings.OIDC_STAFF_GROUPS,
             superusers=settings.OIDC_SUPERUSER_GROUPS,
         )

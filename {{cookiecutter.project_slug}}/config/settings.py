@@ -111,6 +111,8 @@ if DATABASES["default"]["ENGINE"] == SQLITE["ENGINE"]:
     # Writers wait for one another instead of failing with "database is locked".
     options |= {"transaction_mode": "IMMEDIATE", "timeout": 20}
     options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+    # Opening the file costs as much as the queries of a page. The development server has no use for open connections.
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 0 if DEBUG else 60)
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
     options.setdefault("pool", {"min_size": 1, "max_size": 16})
@@ -187,6 +189,8 @@ OIDC_SUPERUSER_GROUPS = env.words("OIDC_SUPERUSER_GROUPS")
 # https://mozilla-django-oidc.readthedocs.io/en/stable/settings.html
 
 OIDC_OP_ISSUER = env.url("OIDC_OP_ISSUER", hint="It is the `issuer` in the provider's discovery document.")
+if "/.well-known/" in OIDC_OP_ISSUER:
+    env.problem("OIDC_OP_ISSUER", "is the address of the discovery document: give the `issuer` in that document.")
 OIDC_OP_AUTHORIZATION_ENDPOINT = env.url("OIDC_OP_AUTHORIZATION_ENDPOINT")
 OIDC_OP_TOKEN_ENDPOINT = env.url("OIDC_OP_TOKEN_ENDPOINT")
 OIDC_OP_USER_ENDPOINT = env.url("OIDC_OP_USER_ENDPOINT")

@@ -6,10 +6,11 @@ A login that the policy refuses raises `LoginError` with its reason instead of r
 
 import logging
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import SuspiciousOperation
@@ -17,7 +18,9 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend as LibraryBackend
 
-from oidc import errors, users
+from oidc import errors
+from oidc.building_blocks import claims as read
+from oidc.building_blocks import rights, users
 from oidc.errors import LoginError
 from oidc.internal.conf import conf
 from oidc.models import Identity
@@ -37,6 +40,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
 
     # The claim that becomes the username of a new user; None for a hash of issuer and subject.
     username_claim: str | None = "preferred_username"
+    request: HttpRequest | None = None
 
     def __init__(self) -> None:
         # The library reads all settings here and insists on endpoints; Django makes a backend for every
@@ -89,6 +93,18 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         """Bring a user up to date, at creation, at every login and at every renewal; return it, saved."""
         return user
 
+    def apply_groups(self, user: Any, claims: Claims, path: str, **declared: Any) -> None:
+        """Give and take rights by the groups claim at `path`; `declared` is what `oidc.building_blocks.rights.apply` takes.
+
+        If a claim that would give rights does not come, the log says so once, and a message tells the developer.
+        """
+        groups = read.groups(claims, path)
+        if groups is None and any(declared.values()):
+            warning = _warn_of_silence(path, read.has_group_overage(claims, path))
+            if conf.DEBUG and self.request:
+                messages.warning(self.request, warning, fail_silently=True)
+        rights.apply(user, groups, **declared)
+
     def get_username(self, claims: Claims) -> str:
         """Return an unused username: from OIDC_USERNAME_ALGO where it is set, else from `username_claim`."""
         if conf.OIDC_USERNAME_ALGO:
@@ -127,6 +143,16 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         if user is not None and not user.is_active:
             raise LoginError(errors.USER_INACTIVE, f"user {user.pk}", user=user)
         return user
+
+
+@cache  # once in each process
+def _warn_of_silence(path: str, is_overage: bool) -> str:
+    why = "check OIDC_GROUPS_CLAIM, OIDC_RP_SCOPES and what the OP sends to this client"
+    if is_overage:
+        why = "Entra ID leaves it out for people in many groups: send only assigned groups, or use app roles"
+    warning = f"The claim {path} did not come, so rights by groups stay as they are: {why}."
+    logger.warning(warning)
+    return warning
 
 
 def _bind(user: Any, claims: Claims, *, may_move: bool) -> None:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.core.checks import Warning as CheckWarning
 
-from oidc.internal import keys
+from oidc.internal import discovery, keys
 from oidc.internal.conf import Conf, conf
 
 # Settings of mozilla-django-oidc that have no effect here, because this package always does what is safe.
@@ -20,6 +20,9 @@ WITHOUT_EFFECT = {
     "OIDC_PKCE_CODE_VERIFIER_SIZE", "OIDC_REDIRECT_REQUIRE_HTTPS", "OIDC_STATE_SIZE", "OIDC_TOKEN_USE_BASIC_AUTH",
     "OIDC_USE_NONCE", "OIDC_USE_PKCE", "OIDC_VERIFY_JWT", "OIDC_VERIFY_KID", "OIDC_VERIFY_SSL",
 }  # fmt: skip
+NO_PAGE = "A failed login gets a page here: put your own into templates/oidc/login_failed.html."
+NO_API = "mozilla_django_oidc.contrib.drf does not work with this backend: see oidc/README.md."
+OF_LIBRARY = {"LOGIN_REDIRECT_URL_FAILURE": NO_PAGE, "OIDC_DRF_AUTH_BACKEND": NO_API}
 # Settings that a site's own policy usually reads.
 OF_SITES = {"OIDC_GROUPS_CLAIM", "OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}
 
@@ -41,10 +44,15 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
     except ValueError:
         hint = "Give the OP's public key or certificate in PEM or DER format, or leave it unset."
         yield Error("OIDC_RP_IDP_SIGN_KEY is not a public key.", hint, id="oidc.E003")
-    if conf.OIDC_RP_SIGN_ALGO not in keys.SUPPORTED:
-        message = f"OIDC_RP_SIGN_ALGO is {conf.OIDC_RP_SIGN_ALGO!r}, which this site does not verify."
-        yield Error(message, f"Use one of {', '.join(keys.SUPPORTED)}.", id="oidc.E004")
-    if conf.OIDC_RP_SIGN_ALGO == "HS256" and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
+    algorithms = {"OIDC_RP_SIGN_ALGO": conf.OIDC_RP_SIGN_ALGO}
+    algorithms |= {"OIDC_USERINFO_SIGN_ALGO": conf.OIDC_USERINFO_SIGN_ALGO} if conf.OIDC_USERINFO_SIGN_ALGO else {}
+    for name, algorithm in algorithms.items():
+        if algorithm not in keys.SUPPORTED:
+            message = f"{name} is {algorithm!r}, which this site does not verify."
+            yield Error(message, f"Use one of {', '.join(keys.SUPPORTED)}.", id="oidc.E004")
+    if hint := discovery.issuer_hint(conf.OIDC_OP_ISSUER):
+        yield Error("OIDC_OP_ISSUER is the address of a discovery document.", hint, id="oidc.E005")
+    if "HS256" in algorithms.values() and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
         # A secret that signs has to be as long as the hash (RFC 7518 3.2).
         message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."
         yield CheckWarning(message, "Let the OP make a longer one, or sign with RS256.", id="oidc.W001")
@@ -52,10 +60,12 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
 
 @register(Tags.security)
 def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Every OIDC_* setting is one that somebody reads: a misspelled one would be ignored."""
+    """Every setting for logins is one that somebody reads: a misspelled one would be ignored."""
     known = {name for name in vars(Conf) if name.startswith("OIDC_")} | OF_SITES
-    for name in sorted({name for name in dir(settings) if name.startswith("OIDC_")} - known):
-        if name in WITHOUT_EFFECT:
+    for name in sorted({name for name in dir(settings) if name.startswith("OIDC_") or name in OF_LIBRARY} - known):
+        if name in OF_LIBRARY:
+            hint = OF_LIBRARY[name]
+        elif name in WITHOUT_EFFECT:
             hint = "Remove it: what it turns on is always on here, and what it turns off cannot be turned off."
         elif nearest := get_close_matches(name, known, 1):
             hint = f"Did you mean {nearest[0]}?"

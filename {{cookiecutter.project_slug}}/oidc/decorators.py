@@ -42,10 +42,16 @@ def fresh_login(max_age: int | None = None, acr: str | tuple[str, ...] = ()) -> 
 
 
 def api_login_required(view: View) -> View:
-    """Make a view for `fetch` answer 401 with `{"login_url": ...}` where `login_required` would redirect."""
+    """Make a view for `fetch` respond with 401 and `{"login_url": ...}` where `login_required` would redirect.
+
+    htmx is sent to the login by `HX-Redirect`, as everywhere.
+    """
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        return view(request, *args, **kwargs) if request.user.is_authenticated else redirects.unauthorized()
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        is_htmx = redirects.kind_of(request) is Kind.HTMX
+        return redirects.ask_to_log_in(request) if is_htmx else redirects.unauthorized()
 
     return wrapper

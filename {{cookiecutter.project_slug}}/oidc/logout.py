@@ -32,6 +32,8 @@ from oidc.signals import logged_out_by_op
 logger = logging.getLogger(__name__)
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
+# Servers refuse a request line beyond 8 kB.
+MAX_URL_CHARACTERS = 8000
 # How dialects other than "standard" call the URL to come back to.
 RETURN_PARAMETER = {"cognito": "logout_uri", "auth0": "returnTo"}
 
@@ -64,21 +66,29 @@ def end_session_url(request: HttpRequest) -> str:
     """Return where the browser goes after the local logout; OIDC_OP_LOGOUT_URL_METHOD points here.
 
     That is the OP's end-session endpoint, which ends the session there and sends the browser back. A person
-    is logged out here even if the OP is down or has no such endpoint, and then reads that it goes on there.
+    is logged out here even if the OP is down, has no such endpoint or would not take a URL with so large an ID Token,
+    and then reads that it goes on there.
     """
-    home = home_url()
     if not session.began_at_op(request.session):
-        return home
+        return home_url()
+    url = _url_at_op(session.id_token(request.session))
+    if len(url) > MAX_URL_CHARACTERS:
+        logger.warning("logout stays local: the ID Token makes a URL of %d characters", len(url))
+        url = ""
+    return url or reverse("oidc_logged_out")
+
+
+def _url_at_op(id_token: str = "") -> str:
+    """Return where the session at the OP ends, "" if it cannot be asked or has no such endpoint."""
     try:
         endpoint = discovery.endpoint("end_session_endpoint")
     except LoginError as error:
         logger.warning("logout stays local reason=%s detail=%s", error.reason.code, error.detail)
-        endpoint = ""
-    if not endpoint:
-        return reverse("oidc_logged_out")
+        return ""
+    home = home_url()
     back = conf.SITE_URL + home if home.startswith("/") else home
-    parameters = logout_parameters(conf.OIDC_LOGOUT_DIALECT, back, session.id_token(request.session))
-    return redirects.with_query(endpoint, parameters)
+    parameters = logout_parameters(conf.OIDC_LOGOUT_DIALECT, back, id_token)
+    return redirects.with_query(endpoint, parameters) if endpoint else ""
 
 
 def logout_parameters(dialect: str, back: str, id_token: str) -> dict[str, str]:
@@ -95,25 +105,30 @@ def logout_parameters(dialect: str, back: str, id_token: str) -> dict[str, str]:
 
 @never_cache
 def logged_out(request: HttpRequest) -> HttpResponse:
-    """Say that the session here has ended while the one at the OP may go on."""
-    return render(request, "oidc/logged_out.html")
+    """Say that the session here has ended while the one at the OP may go on, and lead there without a hint."""
+    return render(request, "oidc/logged_out.html", {"op_url": _url_at_op()})
 
 
 @csrf_exempt
 @never_cache
 @require_POST
+@transaction.non_atomic_requests
 def backchannel_logout(request: HttpRequest) -> HttpResponse:
     """End the sessions that the OP names: 200 when they have ended, 400 for a token that is not obeyed (2.8)."""
     try:
         claims = read_logout_token(request.POST.getlist("logout_token"), now := time.time())
-        with transaction.atomic():
-            spend(claims, now)
-            ended = session.end(conf.OIDC_OP_ISSUER, subject=claims.get("sub", ""), sid=claims.get("sid", ""))
+        # First write and commit, then read: a login that is being finished does the same (`session.begin`).
+        spent = spend(claims, now)
+        try:
+            ended = session.end(conf.OIDC_OP_ISSUER, subject=spent.subject, sid=spent.sid)
+        except Exception:
+            spent.delete()  # so that the OP can send it again
+            raise
     except (TokenError, LoginError) as error:
         logger.warning("back-channel logout refused reason=%s", error)
         name = error.rule.name.lower() if isinstance(error, TokenError) else error.reason.code
         return JsonResponse({"error": "invalid_request", "error_description": name}, status=400)
-    _report(ended, claims.get("sub", ""), claims.get("sid", ""))
+    _report(ended, spent.subject, spent.sid)
     return HttpResponse()
 
 
@@ -159,13 +174,16 @@ def check_person(claims: Claims) -> None:
         raise TokenError(Rule.SUBJECT, "neither sub nor sid, or no jti")
 
 
-def spend(claims: Claims, now: float) -> None:
+def spend(claims: Claims, now: float) -> SpentToken:
     """Note that a logout token was obeyed; raises `TokenError` if it was before, in any process (rule 7)."""
     digest = hashlib.sha256(f"{conf.OIDC_OP_ISSUER} {claims['jti']}".encode()).hexdigest()
     latest = now + 2 * token_rules.MAX_AGE_OF_ISSUE
     expires = datetime.fromtimestamp(min(claims.get("exp", latest), latest) + token_rules.LEEWAY, UTC)
-    if not SpentToken.objects.get_or_create(digest=digest, defaults={"expires": expires})[1]:
+    kept = {"expires": expires, "subject": claims.get("sub", ""), "sid": claims.get("sid", "")}
+    spent, is_new = SpentToken.objects.get_or_create(digest=digest, defaults=kept)
+    if not is_new:
         raise TokenError(Rule.TIME, "it was sent before")
+    return spent
 
 
 @xframe_options_exempt

@@ -1,11 +1,17 @@
 """The middleware that renews sessions at the OP: a person whose account was closed there does not stay in here."""
 
+import codecs
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import MiddlewareNotUsed
-from django.http import HttpRequest, HttpResponse
+from django.core.signals import request_started
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.http import parse_header_parameters
 from mozilla_django_oidc.middleware import SessionRefresh as LibrarySessionRefresh
 
 from oidc.errors import LoginError
@@ -15,7 +21,35 @@ from oidc.views import refuse
 
 # Beside those of the library: a login or a logout that a renewal stands in the way of would be lost.
 OWN_URLS = ("oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout", "oidc_logged_out")
+# Charsets of queries and forms, by Python's names.
+CHARSETS = {"utf-8", "iso8859-1", "ascii"}
+UNREADABLE = "oidc.unreadable"
 ADMIN_URLS = ("oidc_admin_login", "oidc_admin_logout", "oidc_break_glass")
+
+
+@receiver(request_started)
+def judge_charset(environ: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    """Mark a request whose charset no form has: Django takes any codec of Python's, such as rot13, and then crashes.
+
+    That is before any middleware, so that the mark, `UNREADABLE`, takes the place of the Content-Type.
+    """
+    if environ is None or "charset" not in environ.get("CONTENT_TYPE", "").lower():
+        return
+    try:
+        _, parameters = parse_header_parameters(environ["CONTENT_TYPE"])
+        is_readable = _charset(parameters.get("charset", "")) in (None, *CHARSETS)
+    except (LookupError, ValueError):
+        is_readable = False
+    if not is_readable:
+        environ |= {UNREADABLE: True, "CONTENT_TYPE": ""}
+
+
+def _charset(name: str) -> str | None:
+    """Return Python's name of a charset, None for one that nobody knows: Django takes that for UTF-8."""
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return None
 
 
 class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the library has no types
@@ -40,6 +74,11 @@ class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the librar
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         """Return None for a request that may go on, else the response in its place."""
+        if UNREADABLE in request.META:
+            return HttpResponseBadRequest("The Content-Type names a charset that forms do not have.", "text/plain")
+        if session.is_broken(request.session):
+            request.session.flush()
+            request.user = AnonymousUser()
         if not self.is_refreshable_url(request):
             return None
         try:

@@ -69,6 +69,10 @@ class SpentToken(models.Model):
     """A logout token that was obeyed and cannot be sent again, in any process of the site."""
 
     digest = models.CharField(max_length=64, primary_key=True)
+    # Whom it named and when it came: a login that was being finished at that time must not outlive it.
+    subject = models.CharField(max_length=255, blank=True)
+    sid = models.CharField(max_length=255, blank=True)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
     expires = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

@@ -6,14 +6,17 @@ The hooks of mozilla-django-oidc's views, `get_extra_params`, `login_success` an
 import logging
 import secrets
 import time
+from datetime import datetime
 from typing import Any
 
 from django.contrib import auth
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -31,11 +34,8 @@ from oidc.signals import login_refused
 
 logger = logging.getLogger(__name__)
 
-OP_ERRORS = {
-    "access_denied": errors.ACCESS_DENIED,
-    "server_error": errors.OP_UNAVAILABLE,
-    "temporarily_unavailable": errors.OP_UNAVAILABLE,
-}
+# What a link may ask of the OP: "use another account" (Core 3.1.2.1).
+PROMPTS = ("select_account", "login")
 MAX_PARAMETER_CHARACTERS = 4096
 
 
@@ -48,17 +48,18 @@ class AuthenticateView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # 
         super(OIDCAuthenticationRequestView, self).__init__(**kwargs)
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Start a login that goes on to the local URL in `next`."""
+        """Start a login that goes on to the local URL in `next`, with one of `PROMPTS` if the query has it."""
         if url := redirects.canonical_url(request):
             return HttpResponseRedirect(url)
         attempt = Attempt(redirects.safe_url(request, request.GET.get(conf.OIDC_REDIRECT_FIELD_NAME, "")))
         try:
-            return authorization.leave(request, attempt, self.get_extra_params(request))
+            return authorization.leave(request, attempt, {**self.get_extra_params(request), **prompt_of(request)})
         except LoginError as error:
             return refuse(request, error, attempt.next)
 
 
-@method_decorator([never_cache, csrf_exempt], name="dispatch")
+# Its rows are committed at once, so that a logout at the same time sees them (`session.begin`).
+@method_decorator([never_cache, csrf_exempt, transaction.non_atomic_requests], name="dispatch")
 class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the library has no types
     """Takes the OP's response (Core 3.1.2.5): as a query, or as a form where OIDC_RESPONSE_MODE is form_post."""
 
@@ -67,6 +68,7 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
     # What the OP's response has brought, for the hooks `login_success` and `login_failure`.
     attempt: Attempt | None = None
     login: Login
+    since: datetime
     user: Any
     error: LoginError
 
@@ -105,9 +107,10 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
             if attempt.silent and (response := renewal.after_silent_error(request, attempt, op_error)):
                 return response
             description = shorten(single(parameters, "error_description"))
-            raise LoginError(OP_ERRORS.get(op_error, errors.OP_ERROR), description, op_error=shorten(op_error))
+            raise LoginError(errors.OF_OP.get(op_error, errors.OP_ERROR), description, op_error=shorten(op_error))
         if not (code := single(parameters, "code")):
             raise LoginError(errors.CALLBACK_MALFORMED, "neither code nor error")
+        self.since = timezone.now()
         tokens = provider.exchange_code(code, redirects.callback_url(), attempt.code_verifier)
         self.login = verification.verify(tokens, attempt)
         self.user = auth.authenticate(request, verified_claims=self.login.claims)
@@ -126,7 +129,7 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
             session.extend(self.request, self.login)
         else:
             outcome = "succeeded"
-            session.begin(self.request, self.user, self.login)
+            session.begin(self.request, self.user, self.login, self.since)
         logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
         return HttpResponseRedirect(self.success_url)
 
@@ -178,6 +181,17 @@ def single(parameters: QueryDict, name: str) -> str:
     return values[0] if values else ""
 
 
+def prompt_of(request: HttpRequest) -> dict[str, str]:
+    """Return the parameter `prompt` for the OP: the one of the query, or "login" if the OP has no choice of accounts.
+
+    Raises `LoginError` if the OP's metadata cannot be had.
+    """
+    if (prompt := request.GET.get("prompt")) not in PROMPTS:
+        return {}
+    supported = discovery.metadata().get("prompt_values_supported") if discovery.is_needed() else None
+    return {"prompt": "login" if isinstance(supported, list) and prompt not in supported else prompt}
+
+
 def check_callback_issuer(issuer: str) -> None:
     """Check the `iss` of the response (RFC 9207 2.4): ours if it is there, and there if the OP announces it."""
     announcement = "authorization_response_iss_parameter_supported"
@@ -195,15 +209,18 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
     """Turn a failed login into one log line, one signal and one page that the person can act on."""
     reason = error.reason
     reference = secrets.token_hex(4).upper()
-    line = "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s"
-    where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail)]
+    line = "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s hint=%s"
+    where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail, error.hint)]
     logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why)
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
+    known = {name: getattr(error, name) for name in ("detail", "hint", "op_error", "endpoint")}
     context = {
         "explanation": reason.explanation,
         "action": reason.action,
         "reference": reference,
         "retry_url": redirects.login_url(next_url),
-        "developer": {"reason": reason.code, "detail": error.detail, "hint": reason.hint} if conf.DEBUG else None,
+        # The OP would take the person who is logged in there again.
+        "other_account_url": redirects.login_url(next_url, PROMPTS[0]) if reason.kind is errors.Kind.REFUSED else "",
+        "developer": {"reason": reason.code, **known} if conf.DEBUG else None,
     }
     return render(request, "oidc/login_failed.html", context, status=reason.status)

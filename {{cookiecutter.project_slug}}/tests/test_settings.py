@@ -67,8 +67,10 @@ def test_production_has_no_dev_command_and_says_why() -> None:
 
 def test_all_problems_are_reported_at_once_without_a_traceback() -> None:
     wrong = {"OIDC_OP_CA_BUNDLE": "lost.pem", "OIDC_RENEWAL": "never", "OIDC_STAFF_GROUP": "staff"}
+    wrong["OIDC_OP_ISSUER"] = "https://op.example.org/.well-known/openid-configuration"
     result = python("manage.py", "check", SITE_URL="https://app.example.org/app", **wrong)
     assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+    assert "OIDC_OP_ISSUER is the address of the discovery document" in result.stderr
     named = "SECRET_KEY SITE_URL OIDC_OP_ISSUER OIDC_OP_CA_BUNDLE OIDC_RP_CLIENT_ID OIDC_RP_CLIENT_SECRET"
     assert re.findall(r"(?m)^  - (\w+)", result.stderr) == [*named.split(), "OIDC_RENEWAL", "OIDC_STAFF_GROUP"]
 

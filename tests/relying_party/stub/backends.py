@@ -1,7 +1,7 @@
 from typing import Any
 
-from oidc import users
 from oidc.backends import OIDCAuthenticationBackend
+from oidc.building_blocks import users
 
 
 class Backend(OIDCAuthenticationBackend):

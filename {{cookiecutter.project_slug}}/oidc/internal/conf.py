@@ -38,6 +38,7 @@ class Conf:
     OIDC_AUTHENTICATE_CLASS: str = "oidc.views.AuthenticateView"
     OIDC_REDIRECT_FIELD_NAME: str = "next"
     OIDC_REDIRECT_ALLOWED_HOSTS: Sequence[str] = ()
+    OIDC_USERINFO_SIGN_ALGO: str = ""  # empty: as the ID Token
     OIDC_USERINFO: str = "always"  # or "when-needed": only if OIDC_NEEDED_CLAIMS are not all in the ID Token
     OIDC_NEEDED_CLAIMS: Sequence[str] = ("email",)
     # Users.

@@ -56,13 +56,24 @@ def refetch() -> dict[str, Any] | None:
 
 
 def _fetch(issuer: str) -> dict[str, Any]:
-    return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
+    try:
+        return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
+    except LoginError as error:
+        if error.reason is errors.OP_RESPONSE:
+            error.hint = issuer_hint(issuer) or "Check OIDC_OP_ISSUER: there is no discovery document at the endpoint."
+        raise
 
 
 def is_needed() -> bool:
     """Tell whether this site relies on discovery, i.e. an endpoint of the login is not set by hand."""
     login = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     return any(not getattr(conf, ENDPOINTS[name]) for name in login)
+
+
+def issuer_hint(issuer: str) -> str:
+    """Return the hint for an issuer that is the address of its discovery document, "" for others."""
+    before, well_known, _ = issuer.partition("/.well-known/")
+    return well_known and f"Set OIDC_OP_ISSUER to {before}, or as the document at that address spells its `issuer`."
 
 
 def metadata_url(issuer: str) -> str:

@@ -49,15 +49,17 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
 def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:
     """Return a newly fetched document, or None if the whole site has fetched it too often of late.
 
-    Anybody can cause it with a forged token, so it is ten times at once and then once more each half minute. A fetch
-    that fails, whose `LoginError` is raised, does not count for long.
+    Anybody can cause it with a forged token, so it is ten times at once, and then once more after each half minute. A
+    fetch that fails, whose `LoginError` is raised, does not count for long.
     """
-    key = _key(kind, url)
-    slots = (f"{key}:refetch:{number}" for number in range(REFETCHES))
-    if (slot := next((slot for slot in slots if once(slot, REFETCHES * REFRESH_FLOOR_SECONDS)), None)) is None:
+    # Each slot is taken for half a minute longer than the one before it, so that they do not all come free together.
+    slots = (
+        (f"{_key(kind, url)}:refetch:{number}", number * REFRESH_FLOOR_SECONDS) for number in range(1, REFETCHES + 1)
+    )
+    if (slot := next((slot for slot, seconds in slots if once(slot, seconds)), None)) is None:
         return None
     try:
-        return _store(key, fetch(url), lifetime.kept)
+        return _store(_key(kind, url), fetch(url), lifetime.kept)
     except LoginError:
         _cached(cache.set, slot, 1, FAILED_SECONDS)
         raise

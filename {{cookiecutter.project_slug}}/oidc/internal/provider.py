@@ -14,14 +14,6 @@ from oidc.internal import discovery, transport
 from oidc.internal.conf import conf
 from oidc.internal.transport import Response
 
-TOKEN_ERRORS = {
-    "invalid_grant": errors.CODE_REFUSED,
-    "invalid_client": errors.CLIENT_REFUSED,
-    "unauthorized_client": errors.CLIENT_REFUSED,
-    "server_error": errors.OP_UNAVAILABLE,
-    "temporarily_unavailable": errors.OP_UNAVAILABLE,
-}
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Tokens:
@@ -35,7 +27,7 @@ class Tokens:
 def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> Tokens:
     """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5).
 
-    Raises `LoginError`: CODE_REFUSED, CLIENT_REFUSED, OP_ERROR, OP_RESPONSE or that of `transport.request`.
+    Raises `LoginError`: one of `errors.OF_OP`, OP_ERROR, OP_RESPONSE or that of `transport.request`.
     """
     form = {"code": code, "redirect_uri": redirect_uri, "code_verifier": code_verifier}
     return _ask_for_tokens({"grant_type": "authorization_code", **form})
@@ -76,7 +68,10 @@ def _ask_for_tokens(form: dict[str, str]) -> Tokens:
     secrets = [*form.values(), conf.OIDC_RP_CLIENT_SECRET]
     headers = _authenticate_client(form)
     secrets += headers.values()
-    response = transport.request("POST", discovery.required_endpoint("token_endpoint"), data=form, headers=headers)
+    url = discovery.required_endpoint("token_endpoint")
+    # Who is refused begins anew with another code, while a refresh token may be good once.
+    is_expendable = form["grant_type"] == "authorization_code"
+    response = transport.request("POST", url, is_expendable=is_expendable, data=form, headers=headers)
     body = response.json_object()
     if response.status != 200:
         raise _token_error(response, body, secrets)
@@ -91,7 +86,7 @@ def _ask_for_tokens(form: dict[str, str]) -> Tokens:
 
 def _authenticate_client(form: dict[str, str]) -> dict[str, str]:
     """Add the client's credentials to `form`, or return them as a header (RFC 6749 2.3.1)."""
-    method = conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD or _preferred_method()
+    method, _ = _client_method()
     if method == "client_secret_basic":
         # The credentials are form-encoded first, or a colon or a percent sign in them would change them.
         pair = f"{quote_plus(conf.OIDC_RP_CLIENT_ID)}:{quote_plus(conf.OIDC_RP_CLIENT_SECRET)}"
@@ -102,22 +97,27 @@ def _authenticate_client(form: dict[str, str]) -> dict[str, str]:
     return {}
 
 
-def _preferred_method() -> str:
+def _client_method() -> tuple[str, str]:
+    """Return how the client authenticates, and by whose choice."""
+    if conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD:
+        return conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD, "by OIDC_TOKEN_ENDPOINT_AUTH_METHOD"
     if not conf.OIDC_RP_CLIENT_SECRET:
-        return "none"
+        return "none", "as OIDC_RP_CLIENT_SECRET is not set"
     supported = discovery.metadata().get("token_endpoint_auth_methods_supported") if discovery.is_needed() else None
     # Discovery 3: basic is what an OP without this member supports.
-    if not isinstance(supported, list) or "client_secret_basic" in supported:
-        return "client_secret_basic"
-    return "client_secret_post"
+    if not isinstance(supported, list):
+        return "client_secret_basic", "as the metadata names no method"
+    return "client_secret_basic" if "client_secret_basic" in supported else "client_secret_post", "by the metadata"
 
 
 def _token_error(response: Response, body: dict[str, Any], secrets: list[str]) -> LoginError:
     """Return the error for a refused request; some OPs quote what they refuse, so `secrets` are taken out of it."""
     op_error = body.get("error")
-    reason = TOKEN_ERRORS.get(op_error, errors.OP_ERROR) if isinstance(op_error, str) else errors.OP_RESPONSE
+    reason = errors.OF_OP.get(op_error, errors.OP_ERROR) if isinstance(op_error, str) else errors.OP_RESPONSE
     description = str(body.get("error_description", ""))
     for secret in filter(None, [*secrets, *(value.partition(" ")[2] for value in secrets)]):
         description = description.replace(secret, "[...]")
     detail = f"HTTP {response.status} {shorten(description)}"
+    if reason is errors.CLIENT_REFUSED:
+        detail += "; sent {}, {}".format(*_client_method())
     return LoginError(reason, detail, op_error=shorten(op_error), endpoint=response.endpoint)

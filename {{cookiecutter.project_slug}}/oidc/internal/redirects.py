@@ -66,10 +66,11 @@ def unauthorized() -> HttpResponse:
     return JsonResponse(body, status=401, headers={"HX-Reswap": "none"})
 
 
-def login_url(next_url: str = "") -> str:
-    """Return the URL that begins a login which goes on to `next_url`."""
-    query = f"?{urlencode({conf.OIDC_REDIRECT_FIELD_NAME: next_url})}" if next_url else ""
-    return reverse("oidc_authentication_init") + query
+def login_url(next_url: str = "", prompt: str = "") -> str:
+    """Return the URL that begins a login which goes on to `next_url`; `prompt` is for the OP."""
+    parameters = {"prompt": prompt, conf.OIDC_REDIRECT_FIELD_NAME: next_url}
+    query = urlencode({name: value for name, value in parameters.items() if value})
+    return reverse("oidc_authentication_init") + (query and f"?{query}")
 
 
 def callback_url() -> str:
@@ -85,7 +86,11 @@ def home_url() -> str:
 def safe_url(request: HttpRequest, url: str) -> str:
     """Return `url` if it stays on this site, else ""."""
     hosts = {request.get_host(), urlsplit(conf.SITE_URL).netloc, *conf.OIDC_REDIRECT_ALLOWED_HOSTS}
-    return url if url_has_allowed_host_and_scheme(url, hosts, require_https=request.is_secure()) else ""
+    if not url_has_allowed_host_and_scheme(url, hosts, require_https=request.is_secure()):
+        return ""
+    # Django takes // for a path, browsers for the start of a host.
+    as_read = url.strip().replace("\\", "/")
+    return url if urlsplit(as_read).netloc or not as_read.startswith("//") else ""
 
 
 def this_page(request: HttpRequest) -> str:

@@ -7,12 +7,14 @@
 | script or htmx that reads | 401, or a redirect that htmx understands | the same |
 | HEAD, OPTIONS, prefetch | passes | 401 |
 
-With OIDC_RENEWAL = "refresh_token" the OP is asked in the background first, for every kind but the last. While the
-OP is down everything passes within the grace period. OpenID Connect Core 3.1.2.1 and 12.
+With OIDC_RENEWAL = "refresh_token" the OP is asked in the background first, for every kind but the last; beyond the
+grace period the other requests of the session wait for that, a second at most. While the OP is down everything passes
+within the grace period. OpenID Connect Core 3.1.2.1 and 12.
 """
 
 import logging
 import time
+from threading import BoundedSemaphore
 
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,6 +28,10 @@ from oidc.internal.redirects import Kind
 
 logger = logging.getLogger(__name__)
 
+MAX_WAIT_SECONDS = 1.0
+POLL_SECONDS = 0.05
+_places = BoundedSemaphore(8)
+
 # What an OP says to prompt=none that means: ask the person (Core 3.1.2.6).
 INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
 
@@ -35,19 +41,20 @@ def response_for(request: HttpRequest) -> HttpResponse | None:
     if not session.began_at_op(request.session):
         return None
     now = time.time()
-    kind = redirects.kind_of(request)
     if session.is_over(request.session, now):
         auth.logout(request)
         # A page that everybody may see needs no login; one that needs it asks for it itself.
-        return None if kind in (Kind.PAGE, Kind.NOBODY) else redirects.ask_to_log_in(request)
+        is_page = redirects.kind_of(request) in (Kind.PAGE, Kind.NOBODY)
+        return None if is_page else redirects.ask_to_log_in(request)
     if not session.is_due(request.session, now) or not request.user.is_authenticated:
         return None
+    kind = redirects.kind_of(request)
     may_go_on = session.is_in_grace(request.session, now)
     if kind is Kind.NOBODY:
         # Anybody can send such a header, so it opens nothing for longer than the grace period.
         return None if may_go_on else HttpResponse(status=401)
     if conf.OIDC_RENEWAL == "refresh_token":
-        if _use_refresh_token(request):
+        if _use_refresh_token(request) or (not may_go_on and _is_renewed_meanwhile(request)):
             return None
         if not request.user.is_authenticated:
             return redirects.ask_to_log_in(request)
@@ -104,6 +111,7 @@ def _use_refresh_token(request: HttpRequest) -> bool:
         user = auth.authenticate(request, verified_claims=login.claims)
         if user is None or user != request.user:
             raise LoginError(errors.CLAIMS_REFUSED, "the refreshed claims are another user's")
+        session.extend(request, login)
     except LoginError as error:
         _log_failure(request, error)
         if error.reason is errors.CODE_REFUSED:
@@ -114,11 +122,31 @@ def _use_refresh_token(request: HttpRequest) -> bool:
         else:
             auth.logout(request)
         return False
-    session.extend(request, login)
     # The rights may have changed with the claims.
     request.user = user
     logger.info("login renewed user=%s issuer=%s", user.pk, conf.OIDC_OP_ISSUER)
     return True
+
+
+def _is_renewed_meanwhile(request: HttpRequest) -> bool:
+    """Wait a second at most for the request that has the refresh token; tell whether the session is good then.
+
+    Few threads of a process wait at the same time, so that a slow OP does not keep it from serving pages.
+    """
+    if not session.is_being_renewed(request.session) or not _places.acquire(blocking=False):
+        return False
+    try:
+        until = time.monotonic() + MAX_WAIT_SECONDS
+        while session.is_being_renewed(request.session) and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
+    finally:
+        _places.release()
+    now = session.stored(request.session.session_key)
+    if not session.began_at_op(now) or session.is_due(now, time.time()):
+        return False
+    request.session = now
+    request.user = auth.get_user(request)
+    return request.user.is_authenticated
 
 
 def _says_nothing(error: LoginError) -> bool:
@@ -126,5 +154,6 @@ def _says_nothing(error: LoginError) -> bool:
 
 
 def _log_failure(request: HttpRequest, error: LoginError) -> None:
-    reason = error.reason
-    logger.warning("renewal failed reason=%s user=%s detail=%s", reason.code, request.user.pk, error.detail or "-")
+    line = "renewal failed reason=%s user=%s endpoint=%s op_error=%s detail=%s hint=%s"
+    where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail, error.hint)]
+    logger.warning(line, error.reason.code, request.user.pk, *where_and_why)

@@ -8,18 +8,22 @@ import hashlib
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeGuard
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.contrib import auth
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from oidc import errors
+from oidc.errors import LoginError
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import LEEWAY, is_time
 from oidc.internal.verification import Login
@@ -40,12 +44,16 @@ KEYS = (BEGAN_AT, EXPIRES_AT, AUTH_TIME, ACR, NONCE, ACCESS_TOKEN, ID_TOKEN, CLO
 TIMES = (BEGAN_AT, EXPIRES_AT, AUTH_TIME)
 
 PAUSE = timedelta(seconds=30)
+# What lasts for longer than a pause is the lease of a request that is asking the OP.
 LEASE = timedelta(seconds=60)
 MAX_NAME_CHARACTERS = 255
 
 
-def begin(request: HttpRequest, user: Any, login: Login) -> None:
-    """Log `user` in with a new session key, and remember whose session at the OP it is."""
+def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None = None) -> None:
+    """Log `user` in with a new session key, and remember whose session at the OP it is.
+
+    Raises `LoginError` (LOGGED_OUT) if the OP has ended the person's session since the login was asked for at `since`.
+    """
     # Django keeps the key if the same user logs in again (session fixation), and what the former login said.
     release(request.session)
     auth.login(request, user)
@@ -53,12 +61,29 @@ def begin(request: HttpRequest, user: Any, login: Login) -> None:
     request.session[BEGAN_AT] = time.time()
     _store(request.session, login)
     names = {"issuer": login.claims["iss"], "subject": login.claims["sub"]}
-    LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
+    row = LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
+    if since is None:
+        return
+    # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.
+    for spent in (meanwhile := list(SpentToken.objects.filter(at__gte=since))):
+        end(row.issuer, subject=spent.subject, sid=spent.sid)
+    if meanwhile and not LoginSession.objects.filter(pk=row.pk).exists():
+        auth.logout(request)
+        raise LoginError(errors.LOGGED_OUT, "a logout token came while the login was being finished", user=user)
 
 
 def extend(request: HttpRequest, login: Login) -> None:
-    """Let the session go on after a renewal: its key and its CSRF token stay, so that open forms still work."""
+    """Let the session go on after a renewal: its key and its CSRF token stay, so that open forms still work.
+
+    Raises `LoginError` (LOGGED_OUT) if the OP or the person has ended it meanwhile.
+    """
     _store(request.session, login)
+    try:
+        # Before the row says so: whoever waits for the row then reads the session.
+        request.session.save()
+    except UpdateError as error:
+        auth.logout(request)
+        raise LoginError(errors.LOGGED_OUT, "the session ended while it was renewed") from error
     _row(request.session).update(paused_until=timezone.now() + PAUSE, **_kept(login))
 
 
@@ -70,8 +95,24 @@ def release(session: SessionBase) -> None:
 
 
 def close(session: SessionBase) -> None:
-    """Close a session whose person the OP does not vouch for any more: only its word opens it again."""
+    """Close a session whose person the OP does not vouch for any more: only its word opens it again.
+
+    It gets a new key, because another request that has read it before would write it back as it was.
+    """
+    former_key = session.session_key
+    session.cycle_key()
     session[CLOSED] = True
+    session.save()
+    follow_key(session, former_key)
+
+
+def is_broken(session: SessionBase) -> bool:
+    """Tell whether its user or its times are nothing that this site writes, as after a change of the user model."""
+    try:
+        get_user_model()._meta.pk.to_python(session.get(auth.SESSION_KEY))
+    except ValidationError:
+        return True
+    return not all(is_time(session.get(key, 0)) for key in (BEGAN_AT, EXPIRES_AT))
 
 
 def began_at_op(session: SessionBase) -> bool:
@@ -104,7 +145,8 @@ def is_fresh(session: Mapping[str, Any], max_age: float | None, acr_values: tupl
 
 def id_token(session: SessionBase) -> str:
     """Return the ID Token of the login, "" where it is not kept (OIDC_STORE_ID_TOKEN)."""
-    return str(session.get(ID_TOKEN, ""))
+    kept = session.get(ID_TOKEN)
+    return kept if isinstance(kept, str) and kept.isascii() else ""
 
 
 def what_login_said(session: SessionBase, subject: str) -> dict[str, Any]:
@@ -115,6 +157,11 @@ def what_login_said(session: SessionBase, subject: str) -> dict[str, Any]:
 def is_paused(session: SessionBase) -> bool:
     """Tell whether a request of this session is asking the OP now, or the OP could not say anything just now."""
     return _row(session).filter(paused_until__gt=timezone.now()).exists()
+
+
+def is_being_renewed(session: SessionBase) -> bool:
+    """Tell whether another request has the refresh token of this session and has not come back yet."""
+    return _row(session).filter(paused_until__gt=timezone.now() + PAUSE).exists()
 
 
 def pause(session: SessionBase) -> None:
@@ -156,9 +203,15 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
         found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
     keys = list(found.values_list("session_key", flat=True))
     for key in keys:
-        import_module(conf.SESSION_ENGINE).SessionStore(key).delete()
+        stored(key).delete()
     LoginSession.objects.filter(session_key__in=keys).delete()
     return len(keys)
+
+
+def stored(session_key: str | None) -> SessionBase:
+    """Return the session with a key as it is stored now."""
+    store: SessionBase = import_module(conf.SESSION_ENGINE).SessionStore(session_key)
+    return store
 
 
 def forget(session_key: str | None) -> None:
@@ -175,7 +228,7 @@ def follow_key(session: SessionBase, former_key: str | None) -> None:
 
 def forget_ended() -> int:
     """Drop what is remembered of sessions that have ended, and logout tokens that have expired; return how many."""
-    sessions = import_module(conf.SESSION_ENGINE).SessionStore()
+    sessions = stored(None)
     rows = LoginSession.objects.values_list("pk", "session_key").iterator(chunk_size=1000)
     ended = [pk for pk, key in rows if not sessions.exists(key)]
     for start in range(0, len(ended), 500):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -55,22 +55,23 @@ class Response:
         return LoginError(errors.OP_RESPONSE, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
 
 
-def request(method: str, endpoint: str, **options: Any) -> Response:
+def request(method: str, endpoint: str, *, is_expendable: bool = False, **options: Any) -> Response:
     """Send one request and return the whole response, within OIDC_TIMEOUT seconds.
 
     `options` are those of `requests`. Redirects are not followed: an OP's endpoint that redirects would carry codes and
-    secrets to an address nobody configured. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once if the endpoint is
-    known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
+    secrets to an address nobody configured. One that `is_expendable` may be sent in the background though it is refused
+    here, to see whether the endpoint responds again. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once if the
+    endpoint is known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
     """
     breaker = breaker_of(endpoint)
-    breaker.check()
     call = Call(client(), method, endpoint, options, conf.OIDC_TIMEOUT)
+    breaker.check(partial(_is_there, call) if is_expendable else None)
     started = time.monotonic()
     try:
         response = call.result(breaker.wait)
     except LoginError as error:
         if error.reason in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT):
-            breaker.failed(error)
+            breaker.failed(error, started)
         else:
             breaker.heard()
         raise
@@ -248,6 +249,15 @@ def client() -> requests.Session:
     return _session(os.getpid(), conf.OIDC_OP_CA_BUNDLE, tuple((conf.OIDC_PROXY or {}).items()))
 
 
+def _is_there(call: Call) -> None:
+    """Send a request whose response does not matter; raises `LoginError` if there is none."""
+    try:
+        call.result(Future.result)
+    except LoginError as error:
+        if error.reason is not errors.OP_RESPONSE:
+            raise
+
+
 _breakers: dict[tuple[int, str], Breaker] = {}
 
 
@@ -255,12 +265,7 @@ def breaker_of(endpoint: str) -> Breaker:
     """Return what this process knows of an endpoint."""
 
     def probe(seconds: float) -> None:
-        try:
-            Call(client(), "GET", endpoint, {}, seconds).result(Future.result)
-        except LoginError as error:
-            # Whatever came back, it is there.
-            if error.reason is not errors.OP_RESPONSE:
-                raise
+        _is_there(Call(client(), "GET", endpoint, {}, seconds))
 
     return _breakers.setdefault((os.getpid(), endpoint), Breaker(probe))
 

@@ -11,7 +11,7 @@ from oidc.internal import discovery, keys, provider, token_rules
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.provider import Tokens
-from oidc.internal.token_rules import Expected, TokenError
+from oidc.internal.token_rules import Expected, Rule, TokenError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -57,9 +57,14 @@ def verify_refreshed(tokens: Tokens, first: Mapping[str, Any]) -> Login:
     return _login(claims, tokens)
 
 
-def read_token(token: object) -> dict[str, Any]:
-    """Return the claims of a token that the OP has signed; raises `TokenError`, or the `LoginError` of its keys."""
-    return token_rules.read(token, conf.OIDC_RP_SIGN_ALGO, keys.verification_keys)
+def read_token(token: object, algorithm: str = "") -> dict[str, Any]:
+    """Return the claims of a token that the OP has signed, with OIDC_RP_SIGN_ALGO unless `algorithm` is another.
+
+    Raises `TokenError`, or the `LoginError` of its keys.
+    """
+    if (algorithm := algorithm or conf.OIDC_RP_SIGN_ALGO) not in keys.SUPPORTED:
+        raise TokenError(Rule.ALGORITHM, f"this site does not verify {algorithm}")
+    return token_rules.read(token, algorithm, keys.verification_keys)
 
 
 def _expected(nonce: str = "", max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> Expected:
@@ -92,9 +97,10 @@ def _with_userinfo(claims: Mapping[str, Any], access_token: object) -> Mapping[s
 def _signed_userinfo(body: bytes) -> dict[str, Any]:
     """Return the claims of a signed userinfo response (Core 5.3.2): issuer and audience are those of the ID Token."""
     try:
-        claims = read_token(body.decode("ascii", "replace").strip())
+        claims = read_token(body.decode("ascii", "replace").strip(), conf.OIDC_USERINFO_SIGN_ALGO)
         token_rules.check_issuer(claims, conf.OIDC_OP_ISSUER)
         token_rules.check_audience(claims, conf.OIDC_RP_CLIENT_ID, conf.OIDC_TRUSTED_AUDIENCES)
     except TokenError as error:
-        raise LoginError(errors.USERINFO_INVALID, str(error)) from error
+        reason = errors.KEYS_CHANGING if error.rule is Rule.KEY_PENDING else errors.USERINFO_INVALID
+        raise LoginError(reason, str(error)) from error
     return claims

@@ -46,6 +46,9 @@ class Migration(migrations.Migration):
         ], {"verbose_name": "login", "verbose_name_plural": "logins"}),
         migrations.CreateModel("SpentToken", [
             ("digest", models.CharField(max_length=64, primary_key=True, serialize=False)),
+            ("subject", models.CharField(max_length=255, blank=True)),
+            ("sid", models.CharField(max_length=255, blank=True)),
+            ("at", models.DateTimeField(auto_now_add=True, db_index=True)),
             ("expires", models.DateTimeField(db_index=True)),
         ]),
     ]

@@ -13,8 +13,8 @@ from django.contrib.auth.models import AbstractUser
 from django.db.models import QuerySet
 from mozilla_django_oidc.auth import default_username_algo
 
-from oidc import claims as read
-from oidc.claims import Claims
+from oidc.building_blocks import claims as read
+from oidc.building_blocks.claims import Claims
 
 MAX_USERNAME_CHARACTERS = 150
 NOT_IN_USERNAMES = re.compile(r"[^\w.@+-]+")

@@ -6,7 +6,7 @@ from functools import partial
 from django.contrib.auth.models import AbstractUser, Group
 from django.db import transaction
 
-from oidc.claims import plain_group
+from oidc.building_blocks.claims import plain_group
 from oidc.signals import rights_changed
 
 
@@ -18,7 +18,7 @@ def apply(
     superusers: Iterable[str] = (),
     managed: Mapping[str, str] | None = None,
 ) -> None:
-    """Give and take rights by the names of the OP's groups, as `oidc.claims.groups` returns them.
+    """Give and take rights by the names of the OP's groups, as `oidc.building_blocks.claims.groups` returns them.
 
     `staff` and `superusers` name groups of the OP; a superuser is staff too. `managed` maps groups of the OP to Django
     groups, which are made where they are missing. What none of them names is left alone, and so is everything if

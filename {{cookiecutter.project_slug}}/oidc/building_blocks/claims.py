@@ -16,19 +16,20 @@ def groups(claims: Claims, path: str) -> set[str] | None:
     """Return the names of a person's groups, None if the OP says nothing about them.
 
     `path` names the claim, with dots for what lies deeper: realm_access.roles. Shapes: a list of names or of objects
-    with a name, an object whose keys are names, one text with spaces. A slash that begins a name (Keycloak) is dropped.
+    with a name, an object whose keys are names, one text with semicolons or else commas between names: a space belongs
+    to a name, or "Office staff" would be staff. A slash that begins a name (Keycloak) is dropped.
     """
     names: list[object] = []
     match _at_path(claims, path):
         case None:
             return None
         case str(words):
-            names = [*words.split()]
+            names = [*words.split(";" if ";" in words else ",")]
         case Mapping() as members:
             names = [name for name, member in members.items() if member is not None and member is not False]
         case list(items):
             names = [_name(item) if isinstance(item, Mapping) else item for item in items]
-    return {plain_group(name) for name in names if isinstance(name, str) and name}
+    return {plain_group(name) for name in names if isinstance(name, str) and name.strip()}
 
 
 def has_group_overage(claims: Claims, path: str) -> bool:

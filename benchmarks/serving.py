@@ -1,0 +1,161 @@
+"""Rendered sites, and projects to compare them with, under gunicorn beside an OP: what every measurement needs."""
+
+import json
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from urllib.parse import urlencode
+
+import certifi
+
+from benchmarks import CLIENT
+from tests.rendering import REPOSITORY, SITE, run_cookiecutter
+from tests.sites import services
+from tests.sites.site import Site
+
+# Projects of this folder, served with the packages of the rendered site: name -> package and its environment.
+OTHER_PROJECTS = {
+    "stock": ("stock", {}),
+    "bare Django": ("bare", {"MIDDLEWARE": "needed"}),
+    "bare Django, connections kept": ("bare", {"MIDDLEWARE": "needed", "CONN_MAX_AGE": "60"}),
+    "startproject, connections kept": ("bare", {"MIDDLEWARE": "startproject", "CONN_MAX_AGE": "60"}),
+}
+
+
+@dataclass(frozen=True)
+class OP:
+    """An OP in another process, and how to trust it."""
+
+    issuer: str
+    tls: ssl.SSLContext
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests and connections it had from its site so far."""
+        result: dict[str, int] = json.loads(self._get("/counts"))
+        return result
+
+    def be(self, *, hanging: str = "", latency: float = 0.0) -> None:
+        """Take `latency` seconds for each response; `hanging` is a path that never responds, "*" for every path."""
+        self._get(f"/be?{urlencode({'hanging': hanging, 'latency': latency})}")
+
+    def _get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.issuer + path, timeout=30, context=self.tls) as response:
+            return bytes(response.read())
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that is served, its OP, and the session of its gunicorn's processes."""
+
+    name: str
+    port: int
+    op: OP
+    group: int
+
+
+@contextmanager
+def running_ops(folder: Path, delay: float, ports: list[int]) -> Iterator[list[OP]]:
+    """Run an OP for the site at each of `ports`, all in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks.op", str(folder), *(f"http://127.0.0.1:{port}" for port in ports)]
+    path = os.pathsep.join([str(REPOSITORY), str(SITE)])
+    environment = os.environ | {"LATENCY": str(delay), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            issuers = [process.stdout.readline().strip() for _ in ports]
+            tls = ssl.create_default_context(cafile=folder / "ca.pem")
+            yield [OP(issuer, tls) for issuer in issuers]
+        finally:
+            process.terminate()
+
+
+def installed_site(folder: Path) -> Site:
+    """Render the default site into `folder` and install its packages."""
+    say("rendering and installing the site")
+    run_cookiecutter(folder).check_returncode()
+    site = Site(folder / "my_site", sys.executable)
+    site.run("uv", "sync", "--quiet", "--no-dev")
+    return site
+
+
+@contextmanager
+def running_project(
+    name: str, port: int, site: Site, folder: Path, op: OP, *arguments: str, database: str = "sqlite"
+) -> Iterator[Project]:
+    """Serve the rendered site, or another project, with the site's packages and gunicorn settings and `arguments`."""
+    package, further = OTHER_PROJECTS.get(name, ("", {}))
+    is_other = bool(package)
+    # Both read the list of public authorities as they would in production, and the OP's authority with it.
+    bundle = folder / f"{name}.pem"
+    bundle.write_text(Path(certifi.where()).read_text() + (folder / "ca.pem").read_text())
+    environment = {
+        "DEBUG": "false",
+        "SITE_URL": f"http://127.0.0.1:{port}",
+        "BIND": f"127.0.0.1:{port}",
+        "OIDC_OP_ISSUER": op.issuer,
+        "OIDC_RP_CLIENT_ID": CLIENT[0],
+        "OIDC_RP_CLIENT_SECRET": CLIENT[1],
+        "REQUESTS_CA_BUNDLE" if is_other else "OIDC_OP_CA_BUNDLE": str(bundle),
+    }
+    if is_other:
+        environment |= {
+            "PYTHONPATH": str(Path(__file__).parent),
+            "DJANGO_SETTINGS_MODULE": f"{package}.settings",
+            **further,
+        }
+    with ExitStack() as stack:
+        if database == "postgresql":
+            environment["DATABASE_URL"] = stack.enter_context(services.postgresql())
+            environment["CACHE_URL"] = stack.enter_context(services.redis())
+        else:
+            environment["DATABASE_URL"] = f"sqlite:///{folder / name.split()[0]}.sqlite3"
+        manage = ["python", "-m", "django"] if is_other else ["manage.py"]
+        site.run("uv", "run", "--no-dev", *manage, "migrate", **environment)
+        if not is_other:
+            site.run("uv", "run", "--no-dev", "manage.py", "collectstatic", "--no-input", **environment)
+        command = ["uv", "run", "--no-dev", "gunicorn", f"{package}.wsgi" if is_other else "config.wsgi", *arguments]
+        server = stack.enter_context(site.running(*command, url=f"http://127.0.0.1:{port}", **environment))
+        yield Project(name, port, op, server.process.pid)
+        # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.
+        server.end()
+
+
+def request(connection: HTTPConnection, *arguments: str, **options: dict[str, str]) -> HTTPResponse:
+    """Send a request and return its response, read."""
+    connection.request(*arguments, **options)
+    response = connection.getresponse()
+    response.read()
+    return response
+
+
+def cpu_seconds(group: int) -> float:
+    """Return the CPU time that the processes of a session have used so far (proc(5))."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == group:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+
+
+def spread(values: list[float]) -> str:
+    return " / ".join(f"{number:.3g}" for number in (min(values), statistics.median(values), max(values)))
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

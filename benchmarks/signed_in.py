@@ -1,0 +1,114 @@
+"""Measures the home page of somebody who is logged in, beside a page of plain Django that says as much.
+
+    python -m benchmarks.signed_in
+
+`benchmarks/README.md` says what is measured and how.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.login import connection_to, cookies_of, log_in
+from benchmarks.serving import (
+    Project,
+    cpu_seconds,
+    installed_site,
+    request,
+    running_ops,
+    running_project,
+    say,
+    spread,
+    table,
+)
+from tests.sites.site import free_port
+
+SITE = "rendered site"
+PROJECTS = [SITE, "bare Django", "bare Django, connections kept", "startproject, connections kept"]
+VISITORS = 8
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one project did in one run: pages a second, and CPU seconds of gunicorn for a page."""
+
+    rate: float
+    cpu: float
+
+
+def main() -> None:
+    options = arguments()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = free_port()
+        (op,) = stack.enter_context(running_ops(folder, 0, [port]))
+        submit = stack.enter_context(load.process())
+        site = installed_site(folder)
+        projects = {
+            name: stack.enter_context(
+                running_project(name, port if name == SITE else free_port(), site, folder, op, *options.gunicorn)
+            )
+            for name in PROJECTS
+        }
+        cookies = {name: cookie_of(project) for name, project in projects.items()}
+        runs: dict[str, list[Run]] = {name: [] for name in PROJECTS}
+
+        def run(name: str, seconds: float) -> Run:
+            project, began = projects[name], cpu_seconds(projects[name].group)
+            pages = submit(load.visit_home, project.port, VISITORS, seconds, cookies[name]).result()
+            used = cpu_seconds(project.group) - began
+            return Run((len(pages) - 1) / (pages[-1] - pages[0]), used / len(pages))
+
+        for name in PROJECTS:
+            run(name, 2)
+        for number in range(options.runs):
+            say(f"run {number + 1} of {options.runs}")
+            # In turn, so that whatever else the machine does meets all, and first in turn too.
+            for name in PROJECTS if number % 2 else reversed(PROJECTS):
+                runs[name].append(run(name, options.seconds))
+    print(f"{VISITORS} visitors, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end\n")
+    head = ["", "pages/s", "CPU ms/page", "rate of the site beside it", "CPU of the site beside it"]
+    print(table(head, [row(name, runs[name], runs[SITE]) for name in PROJECTS]))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure a signed-in page; prints min, median and max.")
+    parser.add_argument("--runs", type=int, default=10, help="measurements of each project (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="length of each (%(default)s)")
+    parser.add_argument("gunicorn", nargs="*", help="further arguments for gunicorn, after --")
+    return parser.parse_args()
+
+
+def cookie_of(project: Project) -> str:
+    """Log somebody in and return the header Cookie, with the CSRF cookie that a browser has after the first page."""
+    if project.name == SITE:
+        cookie = log_in(project.port, connection_to(project.op))
+    else:
+        connection = HTTPConnection("127.0.0.1", project.port, timeout=60)
+        cookie = cookies_of(request(connection, "GET", "/log-in/").headers.get_all("Set-Cookie"))
+    assert cookie, f"nobody could log in to {project.name}"
+    connection = HTTPConnection("127.0.0.1", project.port, timeout=60)
+    connection.request("GET", "/", headers={"Cookie": cookie})
+    response = connection.getresponse()
+    page = response.read().decode()
+    assert "Current user:" in page, page
+    return "; ".join(filter(None, [cookie, cookies_of(response.headers.get_all("Set-Cookie"))]))
+
+
+def row(name: str, runs: list[Run], of_site: list[Run]) -> list[str]:
+    """Return the cells of a project; its pairs with the site are those of the same round."""
+    pairs = list(zip(of_site, runs, strict=True))
+    rates = statistics.median(site.rate / other.rate for site, other in pairs)
+    cpu = statistics.median(site.cpu / other.cpu for site, other in pairs)
+    cells = [spread([run.rate for run in runs]), spread([1000 * run.cpu for run in runs])]
+    return [name, *cells, f"{rates:.2f}", f"{cpu:.2f}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -61,7 +61,8 @@ def is_withstood(arena: Arena, name: str, attack: Attack, must: Must) -> bool:
 @contextmanager
 def attacked(folder: Path, python: str, claims: dict[str, object]) -> Iterator[Arena]:
     """Start a copy of the site as in production, behind a proxy that ends TLS, and yield what attacks it."""
-    with tempfile.TemporaryDirectory() as scratch, ForgingOP(site_url=SITE_URL, claims_of_everybody=claims) as op:
+    op = ForgingOP(site_url=SITE_URL, claims_of_everybody=claims)
+    with tempfile.TemporaryDirectory() as scratch, op:
         site, env_file, port = Site(Path(scratch, "site"), python), Path(scratch, "env"), free_port()
         shutil.copytree(folder, site.folder, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
         env_file.touch()

@@ -185,8 +185,9 @@ class Arena:
                 received.begin()
                 reply.status_code, reply.headers = received.status, CaseInsensitiveDict(received.msg.items())
                 cookies, reply._content = received.msg.get_all("Set-Cookie", []), received.read()
-        for name, _, value in (cookie.partition(";")[0].partition("=") for cookie in cookies if browser):
-            set_cookie(browser, name, value)
+        if browser:
+            for cookie in cookies:
+                set_cookie(browser, *cookie.partition(";")[0].split("=", 1))
         self.replies.append(reply)
         return reply
 
@@ -240,7 +241,7 @@ def cookie_header(browser: Browser) -> str:
 
 
 def set_cookie(browser: Browser, name: str, value: str) -> None:
-    browser.at_site.cookies.set(name, value, domain=HOST, secure=True)  # type: ignore[no-untyped-call]
+    browser.at_site.cookies.set(name, value, domain=HOST, secure=True)
 
 
 def session_cookie(browser: Browser) -> tuple[str, str]:

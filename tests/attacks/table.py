@@ -190,7 +190,7 @@ def renew_at(*targets: str, **headers: str) -> Attack:
     def attack(arena: Arena) -> Response:
         member = arena.member()
         time.sleep(1.1)
-        replies = [arena.raw(target, browser=member, **headers) for target in targets]
+        replies = [arena.raw(target, "GET", b"", member, **headers) for target in targets]
         for reply in replies:
             if (url := reply.headers.get("Location", "")).startswith(arena.op.issuer):
                 arena.come_back(member, arena.op.grant(url))
@@ -358,14 +358,8 @@ DEEP = b'{"a":' * 50_000 + b"1" + b"}" * 50_000
 BOMB = responds(gzip.compress(b"0" * 50_000_000, 1), Content_Encoding="gzip")
 STRANGE = dict.fromkeys(("email", "name", "given_name", "groups"), "\ud800\0") | {"family_name": [10**400, {}]}
 EVILS = [f"//{EVIL}/x", f"https://{EVIL}/", f"/\\{EVIL}", f"\\\\{EVIL}", f"///{EVIL}", f"/\t/{EVIL}", f"http:{EVIL}"]
-EVILS += [f"https:{EVIL}", f"javascript:alert('{EVIL}')", f"{SITE_URL}@{EVIL}/", f"\x01//{EVIL}", f" //{EVIL}"]
-EVILS += [
-    f"{SITE_URL}.{EVIL}/",
-    f"//{EVIL}\\@{HOST}",
-    f"/oidc/authenticate/?next=//{EVIL}",
-    f"//{HOST}:x@{EVIL}",
-    "//[",
-]
+EVILS += [f"https:{EVIL}", f"javascript:alert('{EVIL}')", f"{SITE_URL}@{EVIL}/", f"\x01//{EVIL}", f" //{EVIL}", "//["]
+EVILS += [f"{SITE_URL}.{EVIL}/", f"//{EVIL}\\@{HOST}", f"/oidc/authenticate/?next=//{EVIL}", f"//{HOST}:x@{EVIL}"]
 STARTS = [f"{AUTHENTICATE}?next=", f"{INITIATE}?iss=ISSUER&target_link_uri=", "/admin/login/?next=", f"{LOGOUT}?next="]
 LINKS = [start + quote(url, safe="") for start in STARTS for url in EVILS]
 REFERERS = (f"https://{EVIL}/x", f"{SITE_URL}//{EVIL}/", "//[")
@@ -440,7 +434,7 @@ CALLBACKS: dict[str, dict[str, Attack]] = {
 LOGOUT_CLAIMS: list[Claims] = [
     *({"iss": f"https://{EVIL}"}, {"aud": "another"}, {"exp": NOW - DAY}, {"iat": ABSENT}, {"nonce": "n"}),
     *({"iat": NOW - DAY, "exp": ABSENT}, {"iat": NOW + DAY, "exp": NOW + 2 * DAY}, {"sub": ABSENT}, {"jti": ABSENT}),
-    *({"events": events} for events in ({}, [LOGOUT_EVENT], {LOGOUT_EVENT: ""}, {"https://other.example": {}})),
+    *({"events": {}}, {"events": [LOGOUT_EVENT]}, {"events": {LOGOUT_EVENT: ""}}, {"events": {"urn:other": {}}}),
 ]
 FAULTS: dict[str, tuple[str, Fault, Must]] = {
     "redirects with the code": ("/token", redirecting, asks_nobody),

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from oidc.building_blocks import claims as read
 from oidc.building_blocks import rights, users
-from oidc.internal import session
+from oidc.internal import renewal, session
 from oidc.models import Identity, LoginSession, SpentToken
 from oidc.testing.browser import Browser
 from oidc.testing.op import OP
@@ -173,8 +173,14 @@ def test_requests_of_one_session_at_once_refresh_it_once(refreshing: Browser, op
     ids=["scripts-read", "scripts-write", "pages", "forms"],
 )
 def test_requests_at_once_beyond_the_grace_period_wait_for_the_one_that_asks(
-    refreshing: Browser, op: OP, settings: Any, method: str, headers: dict[str, str]
+    refreshing: Browser,
+    op: OP,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    headers: dict[str, str],
 ) -> None:
+    monkeypatch.setattr(renewal, "MAX_WAIT_SECONDS", 30)
     settings.OIDC_RENEWAL_GRACE_SECONDS, op.latency = 0, 0.1
     statuses = at_once(
         lambda client=client: getattr(client, method)("/page/", headers=headers).status_code

@@ -11,7 +11,8 @@ from oidc.internal.conf import Conf, conf
 
 PACKAGE = Path(oidc.__file__).parent
 # A model refers to the user model by a setting, and the checks look at settings that nobody reads.
-MAY_READ_SETTINGS = {"internal/conf.py", "checks.py", "models.py"}
+# logs.py asks only whether Django knows its settings yet.
+MAY_READ_SETTINGS = {"internal/conf.py", "checks.py", "models.py", "logs.py"}
 
 
 def sources() -> dict[str, str]:

@@ -9,6 +9,7 @@ from oidc.errors import LoginError
 from oidc.internal import provider
 from oidc.testing.browser import Browser
 from oidc.testing.op import ABSENT, CLIENT, OP, OAuthError, responds
+from tests.relying_party.hostile import raw
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,17 @@ def test_a_refresh_token_that_could_not_be_sent_back_is_not_kept(op: OP, sent: o
 def test_tokens_stay_out_of_what_is_printed(op: OP) -> None:
     tokens = provider.Tokens("id-token-1", "access-token-1", "refresh-token-1")
     assert "token-1" not in repr(tokens)
+
+
+def test_an_error_code_that_quotes_the_code_is_cut_out(op: OP) -> None:
+    op.faults["/token"] = responds({"error": "no grant for THE-code"}, status=400)
+    with pytest.raises(LoginError) as caught:
+        provider.exchange_code("the-code", "http://localhost/oidc/callback/", "the-verifier")
+    assert caught.value.op_error == "'no grant for [...]'"
+
+
+def test_a_status_line_that_quotes_the_code_is_cut_out(op: OP) -> None:
+    op.faults["/token"] = raw(b"HTTP/1.1 the-code the-code\r\n\r\n")
+    with pytest.raises(LoginError) as caught:
+        provider.exchange_code("the-code", "http://localhost/oidc/callback/", "the-verifier")
+    assert "the-code" not in caught.value.detail

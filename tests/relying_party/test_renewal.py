@@ -639,6 +639,22 @@ def test_a_refresh_is_tried_again_after_half_a_minute(refreshing: Browser, op: O
     assert refreshes(op) == 2
 
 
+def test_a_request_that_read_the_session_just_before_it_was_renewed_goes_on(refreshing: Browser, op: OP) -> None:
+    refreshing.age(GRACE_SECONDS)
+    original = session.claim_refresh_token
+
+    def let_another_renew(made: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session, "claim_refresh_token", original)
+            assert refreshing.get(PAGE).status_code == 200
+        return original(made)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "claim_refresh_token", let_another_renew)
+        assert refreshing.post(PAGE, headers=SCRIPT).status_code == 200
+    assert refreshes(op) == 1
+
+
 def test_a_session_that_ends_while_the_op_is_asked_is_not_an_error(refreshing: Browser, op: OP) -> None:
     original = provider.refresh
 

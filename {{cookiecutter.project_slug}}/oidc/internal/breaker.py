@@ -2,6 +2,9 @@
 
 While it does not, nobody waits for it: a request is refused at once, and those that wait already are released. No
 thread that serves pages finds out whether it is back; a thread of this module does, twice a second while somebody asks.
+
+Some endpoints respond to a GET and swallow what matters. There a login that is refused lends its request instead: it is
+sent in the background, and whoever tries next is served.
 """
 
 import threading
@@ -19,7 +22,7 @@ SHORTEST_PATIENCE = 1.5
 INTERVAL, IDLE_INTERVAL = 0.5, 5.0
 MOMENT = 1.0
 WANTED, FORGOTTEN = 10.0, 600.0
-LONGEST = 5.0
+LONGEST = 5.0  # a probe of an open breaker; it finds out an endpoint that has only become slow
 SUSPECTED = 30.0
 
 

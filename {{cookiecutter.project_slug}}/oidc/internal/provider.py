@@ -3,6 +3,7 @@
 OpenID Connect Core 1.0 sections 3.1.3, 5.3 and 12; RFC 6749 sections 2.3.1, 4.1.3 and 6.
 """
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
@@ -65,16 +66,20 @@ def fetch_jwks(url: str) -> list[dict[str, Any]]:
 
 
 def _ask_for_tokens(form: dict[str, str]) -> Tokens:
-    secrets = [*form.values(), conf.OIDC_RP_CLIENT_SECRET]
     headers = _authenticate_client(form)
-    secrets += headers.values()
+    secrets = [*form.values(), conf.OIDC_RP_CLIENT_SECRET, *(value.split()[-1] for value in headers.values())]
     url = discovery.required_endpoint("token_endpoint")
     # Who is refused begins anew with another code, while a refresh token may be good once.
     is_expendable = form["grant_type"] == "authorization_code"
-    response = transport.request("POST", url, is_expendable=is_expendable, data=form, headers=headers)
-    body = response.json_object()
-    if response.status != 200:
-        raise _token_error(response, body, secrets)
+    try:
+        response = transport.request("POST", url, is_expendable=is_expendable, data=form, headers=headers)
+        body = response.json_object()
+        if response.status != 200:
+            raise _token_error(response, body, secrets)
+    except LoginError as error:
+        # A parser quotes what it cannot read.
+        error.detail = _without(secrets, error.detail)
+        raise
     refresh_token = body.get("refresh_token")
     return Tokens(
         id_token=body.get("id_token"),
@@ -110,14 +115,18 @@ def _client_method() -> tuple[str, str]:
     return "client_secret_basic" if "client_secret_basic" in supported else "client_secret_post", "by the metadata"
 
 
+def _without(secrets: list[str], text: str) -> str:
+    """Return `text` with [...] in place of each secret, in whatever letter case it was written."""
+    return re.sub(
+        "|".join(map(re.escape, sorted(filter(None, secrets), key=len, reverse=True))), "[...]", text, flags=re.I
+    )
+
+
 def _token_error(response: Response, body: dict[str, Any], secrets: list[str]) -> LoginError:
-    """Return the error for a refused request; some OPs quote what they refuse, so `secrets` are taken out of it."""
+    """Return the error for a refused request (RFC 6749 5.2); some OPs quote what they refuse."""
     op_error = body.get("error")
     reason = errors.OF_OP.get(op_error, errors.OP_ERROR) if isinstance(op_error, str) else errors.OP_RESPONSE
-    description = str(body.get("error_description", ""))
-    for secret in filter(None, [*secrets, *(value.partition(" ")[2] for value in secrets)]):
-        description = description.replace(secret, "[...]")
-    detail = f"HTTP {response.status} {shorten(description)}"
+    detail = f"HTTP {response.status} {shorten(_without(secrets, str(body.get('error_description', ''))))}"
     if reason is errors.CLIENT_REFUSED:
         detail += "; sent {}, {}".format(*_client_method())
-    return LoginError(reason, detail, op_error=shorten(op_error), endpoint=response.endpoint)
+    return LoginError(reason, detail, op_error=shorten(_without(secrets, str(op_error))), endpoint=response.endpoint)

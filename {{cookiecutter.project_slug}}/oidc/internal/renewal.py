@@ -133,14 +133,14 @@ def _is_renewed_meanwhile(request: HttpRequest) -> bool:
 
     Few threads of a process wait at the same time, so that a slow OP does not keep it from serving pages.
     """
-    if not session.is_being_renewed(request.session) or not _places.acquire(blocking=False):
-        return False
-    try:
-        until = time.monotonic() + MAX_WAIT_SECONDS
-        while session.is_being_renewed(request.session) and time.monotonic() < until:
-            time.sleep(POLL_SECONDS)
-    finally:
-        _places.release()
+    if session.is_being_renewed(request.session) and _places.acquire(blocking=False):
+        try:
+            until = time.monotonic() + MAX_WAIT_SECONDS
+            while session.is_being_renewed(request.session) and time.monotonic() < until:
+                time.sleep(POLL_SECONDS)
+        finally:
+            _places.release()
+    # Also without waiting: it may have been renewed since this request has read it.
     now = session.stored(request.session.session_key)
     if not session.began_at_op(now) or session.is_due(now, time.time()):
         return False

@@ -113,7 +113,7 @@ class Browser:
         for known in self.op.sessions.values():
             known.auth_time -= int(seconds)
         session = self.client.session
-        session.update({name: session[name] - seconds for name in TIMES if session.get(name) is not None})
+        session.update({name: session[name] - seconds for name in TIMES if isinstance(session.get(name), int | float)})
         session.save()
 
     @property

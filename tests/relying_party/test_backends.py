@@ -155,7 +155,7 @@ def test_the_page_of_an_ambiguous_login_names_neither_account(browser: Browser, 
     policy(ByEmail)
     User.objects.create_user("second", ADDRESS)
     page = browser.log_in().content.decode()
-    assert "More than one account fits you." in page
+    assert "More than one account matches your login." in page
     assert "second" not in page
 
 
@@ -211,7 +211,7 @@ def test_with_creation_off_a_stranger_is_refused_and_told_why(browser: Browser, 
     settings.OIDC_CREATE_USER = False
     response = browser.log_in()
     assert (response.status_code, refusal(browser)) == (403, "user_unknown")
-    assert "accounts are made by an administrator" in response.content.decode()
+    assert "an administrator has to create one" in response.content.decode()
     assert f"nobody has subject {PERSON['sub']}" in caplog.text
     assert not User.objects.exists()
 

@@ -64,7 +64,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "{{ "csp.middleware.CSPMiddleware" if cookiecutter.django_version == "5.2" else "django.middleware.csp.ContentSecurityPolicyMiddleware" }}",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -115,7 +114,7 @@ if DATABASES["default"]["ENGINE"] == SQLITE["ENGINE"]:
     DATABASES["default"].setdefault("CONN_MAX_AGE", 0 if DEBUG else 60)
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
-    options.setdefault("pool", {"min_size": 1, "max_size": 16})
+    options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5})
 
 # Cache: keys and metadata of the sign-in service, and spent login attempts. In production all processes share one.
 # https://docs.djangoproject.com/en/stable/ref/settings/#caches

@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 _AGAIN = _("Please try again.")
 _LATER = _("Please wait a minute, then try again.")
-_TELL = _("If it happens again, tell your administrator the reference below.")
-_ASK = _("If you think you should have access, tell your administrator the reference below.")
+_TELL = _("If it happens again, give your administrator the reference below.")
+_ASK = _("If you think you should have access, give your administrator the reference below.")
 
 
 class Kind(Enum):
@@ -52,7 +52,7 @@ ATTEMPT_UNKNOWN = Reason("attempt_unknown", 400,
     "No attempt cookie: cookies blocked, another host name than SITE_URL's, or a replayed callback.", Kind.INVALID)
 ATTEMPT_EXPIRED = Reason("attempt_expired", 400, _("The login took longer than ten minutes."), _AGAIN,
     "The person waited at the OP for more than ten minutes, or this machine's clock jumped.", Kind.INVALID)
-CALLBACK_MALFORMED = Reason("callback_malformed", 400, _("The sign-in service sent back an incomplete response."),
+CALLBACK_MALFORMED = Reason("callback_malformed", 400, _("The sign-in service sent back a response that this site cannot use."),
     _AGAIN, "RFC 6749 4.1.2: the callback needs one state and one code or error.", Kind.INVALID)
 CALLBACK_ISSUER = Reason("callback_issuer", 400,
     _("The response came from another sign-in service than the one that was asked."), _TELL,
@@ -85,14 +85,14 @@ METADATA_INVALID = Reason("metadata_invalid", 502,
     _("The sign-in service describes itself in a way that this site cannot trust."), _TELL,
     "Discovery 4.3: issuer must equal OIDC_OP_ISSUER exactly, endpoints must be https.", Kind.MISCONFIGURED)
 CODE_REFUSED = Reason("code_refused", 400,
-    _("The sign-in service did not accept its own confirmation; it may have been too old."), _AGAIN,
+    _("The login took too long, or it was used already."), _AGAIN,
     "invalid_grant: the code was used, has expired, or is for another redirect URI (SITE_URL).", Kind.INVALID)
 CLIENT_REFUSED = Reason("client_refused", 502, _("The sign-in service does not accept this site."), _TELL,
     "Check OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET and OIDC_TOKEN_ENDPOINT_AUTH_METHOD.", Kind.MISCONFIGURED)
 # The ID Token: OpenID Connect Core 3.1.3.7
 ID_TOKEN_MISSING = Reason("id_token_missing", 403, _("The sign-in service did not say who you are."), _TELL,
     "No id_token in the token response: is `openid` in OIDC_RP_SCOPES?", Kind.MISCONFIGURED)
-ID_TOKEN_MALFORMED = Reason("id_token_malformed", 403, _("The sign-in service sent a damaged identity."), _TELL,
+ID_TOKEN_MALFORMED = Reason("id_token_malformed", 403, _("The sign-in service sent an identity that this site cannot read."), _TELL,
     "Not a JWT, or one of more than 64 kB: fewer claims in it?", Kind.INVALID)
 ID_TOKEN_ALGORITHM = Reason("id_token_algorithm", 403,
     _("The sign-in service protects identities in another way than expected."), _TELL,
@@ -101,7 +101,7 @@ ID_TOKEN_KEY = Reason("id_token_key", 403, _("The identity could not be checked,
     "No single key fits kid, type and use: check OIDC_OP_JWKS_ENDPOINT or OIDC_RP_IDP_SIGN_KEY.", Kind.MISCONFIGURED)
 KEYS_CHANGING = Reason("keys_changing", 503, _("The sign-in service is changing its keys at the moment."), _LATER,
     "No key fits, and the OP's key set was fetched too often of late to be fetched again.", Kind.OUTAGE)
-ID_TOKEN_SIGNATURE = Reason("id_token_signature", 403, _("The identity is not genuine."), _TELL,
+ID_TOKEN_SIGNATURE = Reason("id_token_signature", 403, _("Your identity could not be verified."), _TELL,
     "Forged, or OIDC_RP_IDP_SIGN_KEY, or with HS256 OIDC_RP_CLIENT_SECRET, is not the OP's.", Kind.INVALID)
 ID_TOKEN_ISSUER = Reason("id_token_issuer", 403, _("The identity comes from another sign-in service."), _TELL,
     "`iss` must equal OIDC_OP_ISSUER exactly, trailing slash included.", Kind.INVALID)
@@ -109,7 +109,7 @@ ID_TOKEN_AUDIENCE = Reason("id_token_audience", 403, _("The identity was made fo
     "`aud` must be OIDC_RP_CLIENT_ID, beside it only OIDC_TRUSTED_AUDIENCES; `azp` the client id.", Kind.INVALID)
 ID_TOKEN_TIME = Reason("id_token_time", 403, _("The identity is not valid at this time."), _AGAIN,
     "Times are judged with 60 s of leeway: compare the clocks of this machine and the OP.", Kind.INVALID)
-ID_TOKEN_SUBJECT = Reason("id_token_subject", 403, _("The identity has no usable name."), _TELL,
+ID_TOKEN_SUBJECT = Reason("id_token_subject", 403, _("The sign-in service did not say who you are."), _TELL,
     "`sub`: 1 to 255 ASCII characters, and at a renewal the same as at the login.", Kind.INVALID)
 ID_TOKEN_NONCE = Reason("id_token_nonce", 403, _("The identity does not belong to this login."), _AGAIN,
     "`nonce` must be the one that was sent.", Kind.INVALID)
@@ -135,12 +135,12 @@ LOGGED_OUT = Reason("logged_out", 403,
     _("The sign-in service logged you out while you were logging in."), _AGAIN,
     "A logout token for this person or session came between the code and the session.")
 USER_UNKNOWN = Reason("user_unknown", 403,
-    _("You have no account here yet, and accounts are made by an administrator."), _ASK,
+    _("You have no account here yet, and an administrator has to create one."), _ASK,
     "OIDC_CREATE_USER is off: make the user in the admin, with the subject that the log line names.")
-USER_AMBIGUOUS = Reason("user_ambiguous", 403, _("More than one account fits you."), _ASK,
+USER_AMBIGUOUS = Reason("user_ambiguous", 403, _("More than one account matches your login."), _ASK,
     "filter_users_by_claims found several users: two accounts have the same address?")
 USER_INACTIVE = Reason("user_inactive", 403, _("Your account here has been deactivated."), _ASK, "is_active is off.")
-POLICY_FAILED = Reason("policy_failed", 503, _("This site could not work out your account."), _TELL,
+POLICY_FAILED = Reason("policy_failed", 503, _("This site could not set up your account."), _TELL,
     "A method of the backend raised an exception; its traceback is in the log.", Kind.MISCONFIGURED)
 # fmt: on
 

@@ -121,6 +121,8 @@ def running_project(
         if not is_other:
             site.run("uv", "run", "--no-dev", "manage.py", "collectstatic", "--no-input", **environment)
         command = ["uv", "run", "--no-dev", "gunicorn", f"{package}.wsgi" if is_other else "config.wsgi", *arguments]
+        # A worker that is replaced in the middle of a measurement is another one's doing.
+        command += ["--max-requests", "0"]
         server = stack.enter_context(site.running(*command, url=f"http://127.0.0.1:{port}", **environment))
         yield Project(name, port, op, server.process.pid)
         # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.

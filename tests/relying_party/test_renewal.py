@@ -452,10 +452,13 @@ def test_an_outage_does_not_open_a_closed_session(due: Browser, op: OP, refused_
     assert due.post(PAGE, headers=FORM).status_code == 401
 
 
-def test_a_person_who_turns_back_at_the_op_stays_out(due: Browser, op: OP, refused_silently: str) -> None:
+def test_a_person_who_turns_back_at_the_op_is_out_and_can_go_on_without_a_login(
+    due: Browser, op: OP, refused_silently: str
+) -> None:
     callback = op.grant(refused_silently)
     due.come_back({"error": "access_denied", "state": callback["state"], "iss": op.issuer})
-    assert due.post(PAGE, headers=FORM).status_code == 401
+    assert not due.is_signed_in
+    assert due.get("/").status_code == 200
 
 
 def test_a_session_that_is_closed_stays_closed_where_renewal_is_off(settings: Any, closed: Browser) -> None:

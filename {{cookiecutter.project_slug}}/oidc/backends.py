@@ -94,7 +94,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         return user
 
     def apply_groups(self, user: Any, claims: Claims, path: str, **declared: Any) -> None:
-        """Give and take rights by the groups claim at `path`; `declared` is what `oidc.building_blocks.rights.apply` takes.
+        """Give and take rights by the groups claim at `path`; `declared` is what `rights.apply` takes.
 
         If a claim that would give rights does not come, the log says so once, and a message tells the developer.
         """

@@ -52,8 +52,9 @@ ATTEMPT_UNKNOWN = Reason("attempt_unknown", 400,
     "No attempt cookie: cookies blocked, another host name than SITE_URL's, or a replayed callback.", Kind.INVALID)
 ATTEMPT_EXPIRED = Reason("attempt_expired", 400, _("The login took longer than ten minutes."), _AGAIN,
     "The person waited at the OP for more than ten minutes, or this machine's clock jumped.", Kind.INVALID)
-CALLBACK_MALFORMED = Reason("callback_malformed", 400, _("The sign-in service sent back a response that this site cannot use."),
-    _AGAIN, "RFC 6749 4.1.2: the callback needs one state and one code or error.", Kind.INVALID)
+CALLBACK_MALFORMED = Reason("callback_malformed", 400,
+    _("The sign-in service sent back a response that this site cannot use."), _AGAIN,
+    "RFC 6749 4.1.2: the callback needs one state and one code or error.", Kind.INVALID)
 CALLBACK_ISSUER = Reason("callback_issuer", 400,
     _("The response came from another sign-in service than the one that was asked."), _TELL,
     "RFC 9207 2.4: `iss` must be OIDC_OP_ISSUER, and must be there if the metadata announces it.", Kind.INVALID)
@@ -92,7 +93,8 @@ CLIENT_REFUSED = Reason("client_refused", 502, _("The sign-in service does not a
 # The ID Token: OpenID Connect Core 3.1.3.7
 ID_TOKEN_MISSING = Reason("id_token_missing", 403, _("The sign-in service did not say who you are."), _TELL,
     "No id_token in the token response: is `openid` in OIDC_RP_SCOPES?", Kind.MISCONFIGURED)
-ID_TOKEN_MALFORMED = Reason("id_token_malformed", 403, _("The sign-in service sent an identity that this site cannot read."), _TELL,
+ID_TOKEN_MALFORMED = Reason("id_token_malformed", 403,
+    _("The sign-in service sent an identity that this site cannot read."), _TELL,
     "Not a JWT, or one of more than 64 kB: fewer claims in it?", Kind.INVALID)
 ID_TOKEN_ALGORITHM = Reason("id_token_algorithm", 403,
     _("The sign-in service protects identities in another way than expected."), _TELL,
@@ -109,7 +111,7 @@ ID_TOKEN_AUDIENCE = Reason("id_token_audience", 403, _("The identity was made fo
     "`aud` must be OIDC_RP_CLIENT_ID, beside it only OIDC_TRUSTED_AUDIENCES; `azp` the client id.", Kind.INVALID)
 ID_TOKEN_TIME = Reason("id_token_time", 403, _("The identity is not valid at this time."), _AGAIN,
     "Times are judged with 60 s of leeway: compare the clocks of this machine and the OP.", Kind.INVALID)
-ID_TOKEN_SUBJECT = Reason("id_token_subject", 403, _("The sign-in service did not say who you are."), _TELL,
+ID_TOKEN_SUBJECT = Reason("id_token_subject", 403, _("The sign-in service did not name you in a usable way."), _TELL,
     "`sub`: 1 to 255 ASCII characters, and at a renewal the same as at the login.", Kind.INVALID)
 ID_TOKEN_NONCE = Reason("id_token_nonce", 403, _("The identity does not belong to this login."), _AGAIN,
     "`nonce` must be the one that was sent.", Kind.INVALID)

@@ -25,7 +25,7 @@ from django.views.decorators.http import require_http_methods
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from oidc import errors
-from oidc.errors import LoginError, shorten
+from oidc.errors import Kind, LoginError, shorten
 from oidc.internal import authorization, discovery, provider, redirects, renewal, session, verification
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
@@ -84,6 +84,9 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
             self.error = error
             is_renewal = self.attempt is not None and self.attempt.silent
             way_on = renewal.after_failure(request, error, self.success_url) if is_renewal else None
+            if error.reason.kind is Kind.REFUSED and session.is_closed(request.session):
+                # Who does not want to log in again, or must not, can go on without a login.
+                auth.logout(request)
             response = way_on or self.login_failure()
         if self.attempt:
             authorization.forget(response, self.attempt.state)

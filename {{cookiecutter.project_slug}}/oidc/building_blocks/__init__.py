@@ -1,1 +1,1 @@
-"""What a user policy is built from; the policy itself, and all that it decides, is the site's `accounts/backends.py`."""
+"""What a user policy is built from. The policy itself, and all that it decides, is the site's."""

@@ -18,7 +18,7 @@ from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -113,6 +113,11 @@ def is_broken(session: SessionBase) -> bool:
     except ValidationError:
         return True
     return not all(is_time(session.get(key, 0)) for key in (BEGAN_AT, EXPIRES_AT))
+
+
+def is_closed(session: SessionBase) -> bool:
+    """Tell whether the OP has said that it does not vouch for the person any more."""
+    return CLOSED in session
 
 
 def began_at_op(session: SessionBase) -> bool:
@@ -223,7 +228,9 @@ def forget(session_key: str | None) -> None:
 def follow_key(session: SessionBase, former_key: str | None) -> None:
     """Go on knowing a session whose key was changed meanwhile, as Django does when a password is set."""
     if former_key and session.session_key and session.session_key != former_key and began_at_op(session):
-        LoginSession.objects.filter(session_key=former_key).update(session_key=session.session_key)
+        # A login in place of a session that was gone already has a row of its own by now.
+        has_row = Exists(LoginSession.objects.filter(session_key=session.session_key))
+        LoginSession.objects.filter(~has_row, session_key=former_key).update(session_key=session.session_key)
 
 
 def forget_ended() -> int:

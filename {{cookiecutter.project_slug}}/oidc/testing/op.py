@@ -67,7 +67,8 @@ def changed(values: Claims, changes: Claims) -> Claims:
 
 def digest(text: str, bits: int = 256, octets: int | None = None) -> str:
     """Return the first `octets` of a SHA-2 hash as base64url, like `code_challenge` and `at_hash`."""
-    return urlsafe_b64encode(hashlib.new(f"sha{bits}", text.encode(errors="surrogatepass")).digest()[:octets]).rstrip(b"=").decode()
+    hashed = hashlib.new(f"sha{bits}", text.encode(errors="surrogatepass")).digest()
+    return urlsafe_b64encode(hashed[:octets]).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)

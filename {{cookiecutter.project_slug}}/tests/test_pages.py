@@ -45,12 +45,6 @@ def test_the_profile_needs_a_login_and_shows_what_the_site_knows(client, user, s
     assert all(text in page for text in ("kim", "Kim Example", "kim@example.org"))
 
 
-def test_the_profile_tells_a_developer_of_groups_that_do_not_come(log_in, settings) -> None:
-    settings.DEBUG = True
-    browser = log_in({"sub": "kim"})
-    assert "The claim groups did not come" in browser.get("/profile/").content.decode()
-
-
 def test_errors_have_a_page_that_needs_neither_session_nor_database(client, settings, monkeypatch) -> None:
     monkeypatch.setattr(urls, "urlpatterns", [*urls.urlpatterns, path("fail/<kind>/", fail)])
     settings.ROOT_URLCONF = "config.urls"

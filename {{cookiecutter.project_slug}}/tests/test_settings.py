@@ -1,4 +1,4 @@
-"""The environment: what an operator sets, and what the site says when it is wrong."""
+"""The environment: what an operator sets, what the site says when it is wrong, and what load balancers ask."""
 
 import os
 import re
@@ -135,3 +135,17 @@ def test_every_variable_that_is_read_is_in_the_example() -> None:
 
 def test_every_change_of_a_model_has_a_migration(db) -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.mark.parametrize("url", ["/healthz", "/readyz"])
+def test_a_probe_may_use_http_and_any_host_and_needs_no_sign_in_service(client, db, settings, url: str) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.OIDC_OP_ISSUER = "http://localhost:1"
+    assert client.get(url, headers={"host": "10.1.2.3:8000"}).status_code == 200
+
+
+def test_readiness_names_what_is_down(client, db, settings) -> None:
+    backend = "django.core.cache.backends.redis.RedisCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "redis://localhost:1"}}
+    response = client.get("/readyz")
+    assert (response.status_code, response.content) == (503, b"not ready: cache\n")

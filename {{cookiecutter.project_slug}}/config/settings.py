@@ -190,6 +190,8 @@ OIDC_SUPERUSER_GROUPS = env.words("OIDC_SUPERUSER_GROUPS")
 OIDC_OP_ISSUER = env.url("OIDC_OP_ISSUER", hint="It is the `issuer` in the provider's discovery document.")
 if "/.well-known/" in OIDC_OP_ISSUER:
     env.problem("OIDC_OP_ISSUER", "is the address of the discovery document: give the `issuer` in that document.")
+elif "?" in OIDC_OP_ISSUER:
+    env.problem("OIDC_OP_ISSUER", "has a query, which an issuer never has: give the `issuer` of the provider.")
 OIDC_OP_AUTHORIZATION_ENDPOINT = env.url("OIDC_OP_AUTHORIZATION_ENDPOINT")
 OIDC_OP_TOKEN_ENDPOINT = env.url("OIDC_OP_TOKEN_ENDPOINT")
 OIDC_OP_USER_ENDPOINT = env.url("OIDC_OP_USER_ENDPOINT")

@@ -73,6 +73,8 @@ def test_all_problems_are_reported_at_once_without_a_traceback() -> None:
     assert "OIDC_OP_ISSUER is the address of the discovery document" in result.stderr
     named = "SECRET_KEY SITE_URL OIDC_OP_ISSUER OIDC_OP_CA_BUNDLE OIDC_RP_CLIENT_ID OIDC_RP_CLIENT_SECRET"
     assert re.findall(r"(?m)^  - (\w+)", result.stderr) == [*named.split(), "OIDC_RENEWAL", "OIDC_STAFF_GROUP"]
+    result = python("manage.py", "check", OIDC_OP_ISSUER="https://op.example.org/?tenant=a")
+    assert "OIDC_OP_ISSUER has a query, which an issuer never has" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["OIDC_STAFF_GROUP", "OIDC_STAFFGROUPS_FILE"])

@@ -172,12 +172,11 @@ def drip_headers(handler: Any) -> None:
         handler.wfile.write(b"X-More: to come\r\n")
 
 
-def busy_threads() -> list[threading.Thread]:
-    """Return the threads that send a request at this moment."""
-    names = {thread.ident: thread for thread in threading.enumerate() if thread.name.startswith("oidc-http")}
-    frames = sys._current_frames()
-    stacks = {name: "".join(traceback.format_stack(frames[ident])) for ident, name in names.items()}
-    return [thread for thread, stack in stacks.items() if "_send" in stack]
+def calls_under_way(op: OP) -> list[str]:
+    """Return the endpoints of an OP whose requests have a thread at this moment."""
+    frames = [frame for top in sys._current_frames().values() for frame, _ in traceback.walk_stack(top)]
+    sending = [frame.f_locals["self"] for frame in frames if frame.f_code is transport.Call._send.__code__]
+    return [call.endpoint for call in sending]
 
 
 @pytest.mark.parametrize("fault", [slow, drip, drip_headers, empty_blocks])
@@ -191,9 +190,36 @@ def test_thread_and_socket_are_given_back_when_the_time_is_over(
         transport.get_json(f"{op.issuer}/jwks")
     transport.forget_breakers()
     ends = time.monotonic() + 10
-    while busy_threads() and time.monotonic() < ends:
+    while calls_under_way(op) and time.monotonic() < ends:
         time.sleep(0.02)
-    assert busy_threads() == []
+    assert calls_under_way(op) == [], op.issuer
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_caller_who_is_gone_before_the_request_is_sent_costs_none(op: OP, is_kept: bool) -> None:
+    if is_kept:
+        transport.get_json(op.issuer + DISCOVERY)
+    asked_before, op.faults["/jwks"] = len(op.requests), drip_headers
+    call = transport.Call(transport.client(), "GET", f"{op.issuer}/jwks", {}, 30)
+    call.future.cancel()
+    call._run()
+    assert len(op.requests) == asked_before
+
+
+def test_a_caller_who_goes_while_the_connection_is_made_costs_no_request(
+    op: OP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = transport.HTTPConnection.connect
+
+    def connect_late(connection: Any) -> None:
+        connect(connection)
+        call.future.cancel()
+
+    monkeypatch.setattr(transport.HTTPConnection, "connect", connect_late)
+    op.faults["/jwks"] = drip_headers
+    call = transport.Call(transport.client(), "GET", f"{op.issuer}/jwks", {}, 30)
+    call._run()
+    assert op.requests == []
 
 
 def test_as_many_requests_as_threads_wait_for_a_slow_op(op: OP, settings) -> None:

@@ -1,9 +1,11 @@
-"""Whether an endpoint of the OP responds: learned from time-outs, and asked again in the background.
+"""Whether an endpoint of the OP responds: learned from requests, and asked again in the background.
 
-While it does not, nobody waits for it: a request is refused at once, and those that wait already are released. No
-thread that serves pages finds out whether it is back; a thread of this module does, twice a second while somebody asks.
+A request that waits for longer than responses take here, while nobody else gets one, opens the breaker: everybody who
+waits is released, and whoever comes is refused at once. The more wait, the sooner that happens, because each of them
+holds a thread that serves pages. No such thread finds out whether the endpoint is back; one of this module does, twice a
+second while somebody asks.
 
-Some endpoints respond to a GET and swallow what matters. There a login that is refused lends its request instead: it is
+Some endpoints respond to a GET and swallow what matters. There a request that is refused lends itself instead: it is
 sent in the background, and whoever tries next is served.
 """
 
@@ -14,6 +16,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
+from oidc import errors
 from oidc.errors import LoginError
 
 # All in seconds. An endpoint that was never asked counts as slow, so that it is not taken for one that hangs.
@@ -33,44 +36,53 @@ class Breaker:
         self._probe = probe
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._is_probing = self._is_stopped = False
+        self._is_asking = self._is_stopped = False
         self._waiting: set[Future[Any]] = set()
         self._latency = FIRST_LATENCY
         self._wanted_at, self._heard_at = time.monotonic(), 0.0
-        self._probed_at = self._suspected_until = self._lent_at = 0.0
+        self._doubted_until = self._suspected_until = self._sent_at = 0.0
         self._error: LoginError | None = None
 
     @property
     def patience(self) -> float:
-        """How long a response may take before the endpoint is suspected to hang, in seconds."""
+        """How long a response may take before the endpoint is taken for one that hangs, in seconds, if many wait."""
         return max(SHORTEST_PATIENCE, 3 * self._latency)
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether it swallows requests while it responds to probes, which then say nothing."""
+        return time.monotonic() < self._suspected_until
 
     def check(self, lend: Callable[[], object] | None = None) -> None:
         """Raise the `LoginError` that has opened the breaker, if it is open.
 
-        `lend` sends the request that is refused here, if nobody needs its response: it is called in the background
-        where requests are swallowed though the probe is not, so only one like them tells when that is over.
+        `lend` sends the request that is refused here, if nobody needs its response.
         """
         self._wanted_at = time.monotonic()
         if error := self._error:
             self.ask()
-            if lend and self._is_suspected():
-                self._lend(lend)
+            if lend and self.is_suspected:
+                self._send(lend)
             raise LoginError(error.reason, f"{error.detail}; the site asks again by itself", endpoint=error.endpoint)
 
     def wait(self, future: Future[Any], seconds: float) -> Any:
-        """Return the result of a request; raises `TimeoutError` when `seconds` are over.
+        """Return the result of a request.
 
-        Raises `LoginError` before that if the endpoint is found to hang.
+        Raises `TimeoutError` when `seconds` are over, or sooner if many wait and none is heard; `LoginError` if another
+        request has found out that the endpoint hangs.
         """
-        patience = min(self.patience, seconds)
+        started = time.monotonic()
         with self._lock:
             self._waiting.add(future)
         try:
-            with suppress(TimeoutError):
-                return future.result(patience)
-            self.ask()
-            return future.result(seconds - patience)
+            while True:
+                silent_since = max(started, self._heard_at)
+                patience = max(self.patience, seconds / max(1, len(self._waiting)))
+                left = min(started + seconds, silent_since + patience) - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                with suppress(TimeoutError):
+                    return future.result(left)
         finally:
             with self._lock:
                 self._waiting.discard(future)
@@ -78,13 +90,16 @@ class Breaker:
     def heard(self, seconds: float | None = None) -> None:
         """The endpoint has responded, after `seconds` where that says something about others: close the breaker."""
         if seconds is not None:
-            self._latency += (seconds - self._latency) / 4
+            self._latency = max(seconds, self._latency + (seconds - self._latency) / 4)
         self._heard_at, self._error, self._suspected_until = time.monotonic(), None, 0.0
 
     def failed(self, error: LoginError, started: float) -> None:
         """A request of then got no response: open the breaker, release everybody who waits, and ask until it does."""
-        if self._probed_at > started:
-            self._suspected_until = time.monotonic() + SUSPECTED
+        if error.reason is errors.OP_TIMEOUT:
+            if self._heard_at > started:
+                return  # it was lost on its own
+            if self._error is None:
+                self._doubted_until = time.monotonic() + INTERVAL
         self._open(error)
         self.ask()
 
@@ -93,7 +108,7 @@ class Breaker:
         self._wanted_at = time.monotonic()
         if self._error or self._wanted_at - self._heard_at > seconds:
             self.ask()
-            while self._is_probing and not self._error and time.monotonic() - self._wanted_at < MOMENT:
+            while self._is_asking and not self._error and time.monotonic() - self._wanted_at < MOMENT:
                 time.sleep(0.01)
         return self._error is None
 
@@ -106,29 +121,10 @@ class Breaker:
         """Let a thread of its own ask the endpoint, and go on until it responds or nobody wants it any more."""
         self._wake.set()
         with self._lock:
-            if self._is_probing or self._is_stopped or self._is_suspected():
+            if self._is_asking or self._is_stopped or self.is_suspected:
                 return
-            self._is_probing = True
+            self._is_asking = True
         threading.Thread(target=self._ask_until_heard, name="oidc-probe", daemon=True).start()
-
-    def _is_suspected(self) -> bool:
-        """Tell whether it is known to swallow requests while it responds to probes, which then say nothing."""
-        return time.monotonic() < self._suspected_until
-
-    def _lend(self, send: Callable[[], object]) -> None:
-        """Send a request whose response nobody waits for: a late one shows how slow the endpoint has become."""
-        with self._lock:
-            if (now := time.monotonic()) - self._lent_at < INTERVAL:
-                return
-            self._lent_at = now
-        threading.Thread(target=self._send, args=(send, now), name="oidc-lent", daemon=True).start()
-
-    def _send(self, send: Callable[[], object], started: float) -> None:
-        with suppress(LoginError):
-            send()
-            return self.heard(time.monotonic() - started)
-        if self._is_suspected():
-            self._suspected_until = time.monotonic() + SUSPECTED
 
     def _open(self, error: LoginError) -> None:
         with self._lock:
@@ -145,15 +141,36 @@ class Breaker:
             except LoginError as error:
                 self._open(error)
             else:
-                self._probed_at = time.monotonic()
                 self.heard()
         unwanted = 0.0
-        while self._error and unwanted < FORGOTTEN and not self._is_stopped and not self._is_suspected():
+        while self._error and unwanted < FORGOTTEN and not self._is_stopped and not self.is_suspected:
             self._wake.clear()
-            self._lend(lambda: self._probe(LONGEST))
+            self._send(lambda: self._probe(LONGEST), is_probe=True)
             time.sleep(INTERVAL)
             unwanted = time.monotonic() - self._wanted_at
             if unwanted > WANTED:
                 self._wake.wait(IDLE_INTERVAL - INTERVAL)
         with self._lock:
-            self._is_probing = False
+            self._is_asking = False
+
+    def _send(self, send: Callable[[], object], *, is_probe: bool = False) -> None:
+        """Send a request whose response nobody waits for: a late one shows how slow the endpoint has become."""
+        with self._lock:
+            if (now := time.monotonic()) - self._sent_at < INTERVAL:
+                return
+            self._sent_at = now
+        threading.Thread(target=self._listen, args=(send, now, is_probe), name="oidc-lent", daemon=True).start()
+
+    def _listen(self, send: Callable[[], object], started: float, is_probe: bool) -> None:
+        try:
+            send()
+        except LoginError:
+            is_swallowed = self.is_suspected
+        else:
+            seconds = time.monotonic() - started
+            # A prompt response to a probe, right after a request has got none.
+            is_swallowed = is_probe and started < self._doubted_until and seconds < self.patience
+            if not is_swallowed:
+                self.heard(seconds)
+        if is_swallowed:
+            self._suspected_until = time.monotonic() + SUSPECTED

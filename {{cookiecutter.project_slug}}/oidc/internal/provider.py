@@ -25,6 +25,11 @@ class Tokens:
     refresh_token: str
 
 
+def check_responds() -> None:
+    """Raise `LoginError` if no login can be finished, because the token endpoint is known not to respond."""
+    transport.check_responds(discovery.required_endpoint("token_endpoint"))
+
+
 def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> Tokens:
     """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5).
 

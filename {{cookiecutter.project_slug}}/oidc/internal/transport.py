@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -55,7 +56,7 @@ class Response:
         return LoginError(errors.OP_RESPONSE, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
 
 
-def request(method: str, endpoint: str, *, is_expendable: bool = False, **options: Any) -> Response:
+def request(method: str, endpoint: str, *, is_expendable: bool = True, **options: Any) -> Response:
     """Send one request and return the whole response, within OIDC_TIMEOUT seconds.
 
     `options` are those of `requests`. Redirects are not followed: an OP's endpoint that redirects would carry codes and
@@ -87,6 +88,13 @@ def get_json(url: str) -> dict[str, Any]:
     return response.json_object()
 
 
+def check_responds(endpoint: str) -> None:
+    """Raise the `LoginError` of an endpoint that is known not to respond; only a login tells that of some."""
+    breaker = breaker_of(endpoint)
+    if not breaker.is_suspected:
+        breaker.check()
+
+
 def op_is_up(endpoint: str) -> bool:
     """Tell whether an endpoint responds, as this process has known for a few seconds, or can know in one."""
     return breaker_of(endpoint).is_up(5)
@@ -104,14 +112,21 @@ class Call:
 
     def result(self, wait: Callable[[Future[Response], float], Response]) -> Response:
         """Return the response that `wait` waits for, and give thread and socket back; raises `LoginError`."""
+        began = time.monotonic()
         _threads(os.getpid()).submit(self._run)
         try:
             return wait(self.future, self.seconds)
         except TimeoutError as error:
-            raise LoginError(errors.OP_TIMEOUT, f"no response in {self.seconds} s", endpoint=self.endpoint) from error
+            detail = f"no response in {time.monotonic() - began:.1f} s"
+            raise LoginError(errors.OP_TIMEOUT, detail, endpoint=self.endpoint) from error
         finally:
             if self.future.cancel() or self.future.exception():
                 self._hang_up()
+
+    def check_wanted(self) -> None:
+        """Raise `ConnectionAbortedError` if the caller is gone: it has not seen a socket that is newer than that."""
+        if self.future.done():
+            raise ConnectionAbortedError("nobody waits for the response")
 
     def _run(self) -> None:
         _current.call = self
@@ -183,6 +198,22 @@ def _cause(error: BaseException) -> BaseException:
 _current = threading.local()
 
 
+class _Connection:
+    """Goes on only if the caller of this thread's call is still there when it is connected."""
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]  # of urllib3's connection
+        _current.call.check_wanted()
+
+
+class _HTTPConnection(_Connection, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Connection, HTTPSConnection):
+    pass
+
+
 class _Pool:
     """Tells the call of this thread which connection it has, and keeps none that a firewall may have forgotten."""
 
@@ -192,6 +223,7 @@ class _Pool:
         if call.wants_new or idle > MAX_IDLE_SECONDS:
             connection.close()
         call.connection, call.is_kept = connection, connection.sock is not None
+        call.check_wanted()
         return connection
 
     def _put_conn(self, connection: Any) -> None:
@@ -201,11 +233,11 @@ class _Pool:
 
 
 class _HTTPPool(_Pool, HTTPConnectionPool):
-    pass
+    ConnectionCls = _HTTPConnection
 
 
 class _HTTPSPool(_Pool, HTTPSConnectionPool):
-    pass
+    ConnectionCls = _HTTPSConnection
 
 
 class _Adapter(HTTPAdapter):

@@ -23,6 +23,7 @@ from benchmarks.serving import (
     OP,
     Project,
     cpu_seconds,
+    end_as_by_ctrl_c,
     installed_site,
     request,
     running_ops,
@@ -57,6 +58,7 @@ COLUMNS: dict[str, Callable[[Run], float]] = {
 
 def main() -> None:
     options = arguments()
+    end_as_by_ctrl_c()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = {"rendered site": free_port(), "stock": free_port()}

@@ -19,7 +19,7 @@ from threading import Barrier
 from benchmarks import load
 from benchmarks.load import Told
 from benchmarks.login import connection_to, log_in
-from benchmarks.serving import OP, Project, installed_site, running_ops, running_project, say, table
+from benchmarks.serving import OP, Project, end_as_by_ctrl_c, installed_site, running_ops, running_project, say, table
 from tests.sites.site import Site, free_port
 
 SIMULTANEOUS = 16
@@ -35,11 +35,12 @@ WORKERS = {
     "2 sync workers": ["--workers", "2", "--threads", "1", "--worker-class", "sync"],
 }
 # In seconds: pages without any login, before and after; the first of an outage; after that; until logins have ended.
-BEFORE, BEGINNING, STEADY, RECOVERY = 4.0, 8.0, 8.0, 3.0
+BEFORE, BEGINNING, STEADY, RECOVERY = 5.0, 5.0, 15.0, 3.0
 
 
 def main() -> None:
     options = arguments()
+    end_as_by_ctrl_c()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port()
@@ -59,7 +60,7 @@ def main() -> None:
     print(
         f"\nHanging OP, {options.people} logins that try again after {options.pause} s; medians of {options.rounds}:\n"
     )
-    head = ["workers", "OP", "pages/s before", f"first {BEGINNING:.0f} s", "then", "after", "share kept"]
+    head = ["workers", "OP", "pages/s before", f"first {BEGINNING:.0f} s", "then", "after", "kept of all", "kept then"]
     print(table([*head, "told in ms, median / p95", "longest wait, s", "first login after s"], outages))
 
 
@@ -130,11 +131,16 @@ def outage(
             rounds.append([(bisect(came, end) - bisect(came, start)) / (end - start) for start, end in periods])
             longest = max(longest, *(one.seconds for one in told_now))
             told += [one for one in told_now if steady < one.at < back]
+    of_beginning = BEGINNING / (BEGINNING + STEADY)
+    whole = statistics.median(
+        2 * (of_beginning * first + (1 - of_beginning) * steady) / (before + after)
+        for before, first, steady, after in rounds
+    )
     shares = statistics.median(2 * steady / (before + after) for before, _, steady, after in rounds)
     rates = [f"{statistics.median(values):.0f}" for values in zip(*rounds, strict=True)]
     waits = sorted(1000 * one.seconds for one in told) or [float("nan")]
     in_ms = f"{statistics.median(waits):.0f} / {waits[int(len(waits) * 0.95)]:.0f}"
-    return [*rates, f"{shares:.0%}", in_ms, f"{longest:.1f}", " / ".join(f"{seconds:.1f}" for seconds in recovery)]
+    return [*rates, f"{whole:.0%}", f"{shares:.0%}", in_ms, f"{longest:.1f}", " / ".join(f"{seconds:.1f}" for seconds in recovery)]
 
 
 def seconds_until_login(project: Project) -> float:

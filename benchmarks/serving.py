@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import ssl
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ from tests.sites.site import Site
 # Projects of this folder, served with the packages of the rendered site: name -> package and its environment.
 OTHER_PROJECTS = {
     "stock": ("stock", {}),
+    "its pages without the relying party": ("without", {}),
     "bare Django": ("bare", {"MIDDLEWARE": "needed"}),
     "bare Django, connections kept": ("bare", {"MIDDLEWARE": "needed", "CONN_MAX_AGE": "60"}),
     "startproject, connections kept": ("bare", {"MIDDLEWARE": "startproject", "CONN_MAX_AGE": "60"}),
@@ -59,6 +61,11 @@ class Project:
     port: int
     op: OP
     group: int
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let SIGTERM end a measurement as Ctrl-C does, so that no server outlives it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
 
 
 @contextmanager
@@ -118,7 +125,7 @@ def running_project(
             environment["DATABASE_URL"] = f"sqlite:///{folder / name.split()[0]}.sqlite3"
         manage = ["python", "-m", "django"] if is_other else ["manage.py"]
         site.run("uv", "run", "--no-dev", *manage, "migrate", **environment)
-        if not is_other:
+        if package in ("", "without"):
             site.run("uv", "run", "--no-dev", "manage.py", "collectstatic", "--no-input", **environment)
         command = ["uv", "run", "--no-dev", "gunicorn", f"{package}.wsgi" if is_other else "config.wsgi", *arguments]
         # A worker that is replaced in the middle of a measurement is another one's doing.

@@ -19,6 +19,7 @@ from benchmarks.login import connection_to, cookies_of, log_in
 from benchmarks.serving import (
     Project,
     cpu_seconds,
+    end_as_by_ctrl_c,
     installed_site,
     request,
     running_ops,
@@ -30,7 +31,7 @@ from benchmarks.serving import (
 from tests.sites.site import free_port
 
 SITE = "rendered site"
-PROJECTS = [SITE, "bare Django", "bare Django, connections kept", "startproject, connections kept"]
+PROJECTS = [SITE, "its pages without the relying party", "bare Django", "bare Django, connections kept", "startproject, connections kept"]
 VISITORS = 8
 
 
@@ -44,6 +45,7 @@ class Run:
 
 def main() -> None:
     options = arguments()
+    end_as_by_ctrl_c()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port()

@@ -1,10 +1,11 @@
 """How the site talks HTTP to the OP: whatever happens there, in a bounded time and with a bounded number of threads."""
 
+import os
 import socket
 import ssl
 import struct
+import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -268,3 +269,30 @@ def test_a_media_type_is_read_without_its_parameters(op: OP) -> None:
 def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(LoginError, match="op_response: HTTP 200"):
         Response("https://op.example.org/", 200, "application/json", body).json_object()
+
+
+def test_the_list_of_authorities_is_read_once_and_again_when_it_has_changed(
+    browser: Browser, behind_tls: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[ssl.SSLContext] = []
+    make = transport.create_urllib3_context
+    monkeypatch.setattr(transport, "create_urllib3_context", lambda: read.append(make()) or read[-1])
+    monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.0)  # each request has a connection of its own
+    settings.OIDC_OP_CA_BUNDLE = str(behind_tls)
+    assert [browser.outcome(), browser.outcome()] == ["signed_in"] * 2
+    assert len(read) == 1
+    os.utime(behind_tls, (1, 1))
+    assert browser.outcome() == "signed_in"
+    assert len(read) == 2
+
+
+def test_a_certificate_of_a_folder_of_authorities_is_trusted(browser: Browser, behind_tls: Path, settings) -> None:
+    folder = behind_tls.with_name("authorities")
+    folder.mkdir()
+    certificate = x509.load_pem_x509_certificate(behind_tls.read_bytes())
+    named = subprocess.run(
+        ["openssl", "x509", "-noout", "-hash", "-in", behind_tls], capture_output=True, text=True, check=True
+    )
+    (folder / f"{named.stdout.strip()}.0").write_bytes(certificate.public_bytes(Encoding.PEM))
+    settings.OIDC_OP_CA_BUNDLE = str(folder)
+    assert browser.outcome() == "signed_in"

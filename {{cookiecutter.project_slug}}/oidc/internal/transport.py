@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
+from ssl import SSLContext
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from oidc import errors
 from oidc.errors import LoginError, shorten
@@ -241,7 +244,16 @@ class _HTTPSPool(_Pool, HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes pools of ours."""
+    """Makes pools of ours, whose connections share one list of authorities: reading it costs more than all the rest."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        place, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+        context = _tls(bundle, os.stat(bundle).st_mtime)
+        return place, {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
+
+    def cert_verify(self, *args: Any) -> None:
+        """Add no authorities to a connection, which has those of its context."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -258,6 +270,14 @@ class _Adapter(HTTPAdapter):
 def _threads(process: int) -> ThreadPoolExecutor:
     """Return the threads that send requests: as many as wait, and no server has as many threads as that."""
     return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="oidc-http")
+
+
+@lru_cache(maxsize=4)
+def _tls(bundle: str, modified: float) -> SSLContext:
+    """Return the context that trusts the authorities of a file or folder."""
+    context = create_urllib3_context()
+    context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
+    return context
 
 
 @lru_cache

@@ -140,7 +140,8 @@ def outage(
     rates = [f"{statistics.median(values):.0f}" for values in zip(*rounds, strict=True)]
     waits = sorted(1000 * one.seconds for one in told) or [float("nan")]
     in_ms = f"{statistics.median(waits):.0f} / {waits[int(len(waits) * 0.95)]:.0f}"
-    return [*rates, f"{whole:.0%}", f"{shares:.0%}", in_ms, f"{longest:.1f}", " / ".join(f"{seconds:.1f}" for seconds in recovery)]
+    back_after = " / ".join(f"{seconds:.1f}" for seconds in recovery)
+    return [*rates, f"{whole:.0%}", f"{shares:.0%}", in_ms, f"{longest:.1f}", back_after]
 
 
 def seconds_until_login(project: Project) -> float:

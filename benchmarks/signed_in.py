@@ -31,7 +31,13 @@ from benchmarks.serving import (
 from tests.sites.site import free_port
 
 SITE = "rendered site"
-PROJECTS = [SITE, "its pages without the relying party", "bare Django", "bare Django, connections kept", "startproject, connections kept"]
+PROJECTS = [
+    SITE,
+    "its pages without the relying party",
+    "bare Django",
+    "bare Django, connections kept",
+    "startproject, connections kept",
+]
 VISITORS = 8
 
 

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 SOURCE := {{cookiecutter.project_slug}}
-LINTED := cookiecutter_django_oidc_v1 tests benchmarks "$(SOURCE)/oidc"
+LINTED := cookiecutter_django_oidc_v2 tests benchmarks "$(SOURCE)/oidc"
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click import ClickException
 
-from cookiecutter_django_oidc_v1 import answers, presets
+from cookiecutter_django_oidc_v2 import answers, presets
 from oidc.testing.op import DISCOVERY, OP
 from tests.rendering import REPOSITORY, files_of, render, run_cookiecutter
 

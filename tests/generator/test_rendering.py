@@ -15,8 +15,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookiecutter_django_oidc_v1 import answers
-from cookiecutter_django_oidc_v1.quoting import quoted
+from cookiecutter_django_oidc_v2 import answers
+from cookiecutter_django_oidc_v2.quoting import quoted
 from tests.rendering import SITE, files_of, render, run_cookiecutter
 
 HOSTILE_NAMES = [

@@ -41,7 +41,7 @@ def cruft(folder: Path, *arguments: str, typed: str | None = None) -> subprocess
 def template(tmp_path: Path, git_repository: Callable[..., None]) -> Path:
     """A repository of its own with this template as it stands."""
     folder = tmp_path / "template"
-    for part in ("cookiecutter_django_oidc_v1", "hooks", SITE.name):
+    for part in ("cookiecutter_django_oidc_v2", "hooks", SITE.name):
         shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "cookiecutter.json", folder)
     git_repository(folder)

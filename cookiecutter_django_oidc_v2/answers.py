@@ -74,6 +74,15 @@ def folder_to_enter(answers: Answers) -> str:
     return Path(parent, str(answers["project_slug"])).as_posix()
 
 
+def remove_empty(answers: Answers) -> None:
+    """Remove the project's folder if the engine has just made it."""
+    # The engine has made the folder by now; cruft's own, for which it sets no _output_dir, is a temporary one.
+    if parent := answers.get("_output_dir"):
+        # A folder that was there before holds somebody's work, and stays.
+        with suppress(OSError):
+            Path(str(parent), str(answers["project_slug"])).rmdir()
+
+
 @cache
 def questions() -> dict[str, Any]:
     """Return the questions of cookiecutter.json with their defaults."""
@@ -179,12 +188,3 @@ def _choice_problem(answer: Any, default: Any) -> str:
 def _is_taken(text: str) -> bool:
     taken = SITE_MODULES | DISTRIBUTIONS | DEVICES | {module.lower() for module in sys.stdlib_module_names}
     return keyword.iskeyword(text) or text.lower() in taken
-
-
-def remove_empty(answers: Answers) -> None:
-    """Remove the project's folder if the engine has just made it."""
-    # The engine has made the folder by now; cruft's own, for which it sets no _output_dir, is a temporary one.
-    if parent := answers.get("_output_dir"):
-        # A folder that was there before holds somebody's work, and stays.
-        with suppress(OSError):
-            Path(str(parent), str(answers["project_slug"])).rmdir()

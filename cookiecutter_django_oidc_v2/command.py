@@ -28,7 +28,7 @@ def can_ask() -> bool:
     """Tell whether somebody answers questions: not with --no-input, --replay, an update, or a call from Python."""
     given = options()
     is_replay = given.get("replay") or given.get("replay_file")
-    return given.get("no_input") is False and not is_replay or given.get("cookiecutter_input") is True
+    return (given.get("no_input") is False and not is_replay) or given.get("cookiecutter_input") is True
 
 
 def given(names: Collection[str]) -> Collection[str]:

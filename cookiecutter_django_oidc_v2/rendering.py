@@ -18,6 +18,9 @@ PATHS = {
     "backchannel": "/oidc/backchannel-logout/",
     "frontchannel": "/oidc/frontchannel-logout/",
 }
+# What an issuer has that somebody has to fill in, and the settings that are rendered empty for the same reason.
+EXAMPLE = re.compile(r"example\.org|your-")
+TO_FILL = ("OIDC_TENANTS", "OIDC_TRUSTED_AUDIENCES")
 WIDTH = 120
 
 
@@ -111,19 +114,15 @@ def _next(answers: Answers) -> list[str]:
             f"#   post-logout redirect URI  {LOCAL_SITE}{PATHS['home']}",
             f"# In .env, {_variables(op, answers).replace('`', '')}.",
         ]
-        empty = [
-            setting["name"] for setting in op.settings if setting["name"] in ("OIDC_TENANTS", "OIDC_TRUSTED_AUDIENCES")
-        ]
-        lines += [f"# In config/settings.py, fill {name}." for name in empty]
-        lines += ["uv run manage.py oidc_doctor"]
+        to_fill = [setting["name"] for setting in op.settings if setting["name"] in TO_FILL]
+        lines += [*(f"# In config/settings.py, fill {name}." for name in to_fill), "uv run manage.py oidc_doctor"]
     return [f"  {line}" for line in [*lines, "uv run manage.py dev"]]
 
 
 def _variables(op: Preset, answers: Answers) -> str:
     """Return which variables to set: the issuer too, where it is an example."""
-    is_example = answers["oidc_op_issuer"] in (op.issuer, usual_issuer("local")) and re.search(
-        r"example\.org|your-", op.issuer
-    )
+    issuer = answers["oidc_op_issuer"]
+    is_example = issuer == usual_issuer("local") or (issuer == op.issuer and EXAMPLE.search(issuer))
     names = [*(["OIDC_OP_ISSUER"] if is_example else []), "OIDC_RP_CLIENT_ID", "OIDC_RP_CLIENT_SECRET"]
     return f"set {', '.join(f'`{name}`' for name in names[:-1])} and `{names[-1]}`"
 

@@ -128,7 +128,7 @@ def folder_problem(answers: Answers) -> str:
 def issuer_problem(answers: Answers) -> str:
     """Valid: https://op.example.org/realms/a. Invalid: op.example.org, https://op.example.org/?tenant=a."""
     issuer = str(answers["oidc_op_issuer"])
-    if problem := web_url_problem(issuer):
+    if problem := web_url_problem(issuer, "https://op.example.org"):
         return problem
     if "?" in issuer:
         return "has a query, which an issuer never has (Discovery 1.0, section 3)"

@@ -108,7 +108,7 @@ def _offered(answers: Answers, options: list[str]) -> list[str]:
 def _ask_again(answers: Answers, question: str, problem: str) -> Any:
     if not command.can_ask():
         _refuse(answers, question, problem)
-    click.secho(f"  {_sentence(answers, question, problem)}", fg="red", err=True)
+    click.secho(f"  {_sentence(answers, question, problem)}", fg="red")
     options, number = questions()[question], [*questions()].index(question) + 1
     asked = rules.texts()["__prompts__"], f"  [dim][{number}/{len(questions())}][/] "
     try:
@@ -127,6 +127,7 @@ def _suggestion(answers: Answers, question: str) -> str:
         "project_slug": [rules.slug(answer), f"{rules.slug(answer)}_2"],
         "oidc_op_issuer": [f"{answer}/", answer.rstrip("/"), f"https://{answer}", preset.issuer],
         "session_renewal_seconds": ["900"],
+        **{endpoint: [discovery.discovered(answers, name)] for endpoint, name in METADATA.items() if endpoint == question},
     }.get(question, [""])
     good = (text for text in candidates if not rules.problem({**answers, question: text}, question))
     return next(good, candidates[-1])

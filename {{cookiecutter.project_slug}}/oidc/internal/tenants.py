@@ -1,12 +1,11 @@
 """OPs that serve many tenants at one address, as Microsoft Entra ID does at `organizations` and `common`.
 
-Each tenant is an issuer of its own, and the metadata has a template where Discovery 4.3 wants the issuer:
-https://login.microsoftonline.com/{tenantid}/v2.0. A token names its tenant in `tid`. OIDC_TENANTS lists those that may.
+Each tenant is an issuer of its own. Where Discovery 4.3 wants the issuer, the metadata has a template,
+https://login.microsoftonline.com/{tenantid}/v2.0; a token names its tenant in `tid`, which has to be in OIDC_TENANTS.
 https://learn.microsoft.com/entra/identity-platform/access-tokens#multitenant-applications
 """
 
 import re
-from typing import Any
 
 import jwt
 
@@ -14,43 +13,35 @@ from oidc.errors import shorten
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import Claims, Rule, TokenError
 
-PLACE = "{tenantid}"
 TENANT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ENTRA_ID = re.compile(
-    r"https://login\.(microsoftonline\.(com|us)|partner\.microsoftonline\.cn)/(organizations|common)/"
-)
-ADDRESS = re.compile(r"(https?://[^/]+)/(?:organizations|common)/")
+MANY_TENANTS = re.compile(r"(https?://[^/]+)/(organizations|common)/v2\.0")
 
 
 def template() -> str:
-    """Return what the metadata says the issuer is: OIDC_OP_ISSUER, where there are tenants with a place for one."""
-    return ADDRESS.sub(rf"\1/{PLACE}/", conf.OIDC_OP_ISSUER) if conf.OIDC_TENANTS else conf.OIDC_OP_ISSUER
+    """Return what the metadata has to name as its issuer (Discovery 4.3): OIDC_OP_ISSUER, or its template."""
+    return MANY_TENANTS.sub(r"\1/{tenantid}/v2.0", conf.OIDC_OP_ISSUER) if conf.OIDC_TENANTS else conf.OIDC_OP_ISSUER
 
 
 def issuers() -> list[str]:
     """Return every issuer whose people may log in."""
-    return [template().replace(PLACE, tenant) for tenant in conf.OIDC_TENANTS] or [conf.OIDC_OP_ISSUER]
+    return [template().replace("{tenantid}", tenant) for tenant in conf.OIDC_TENANTS] or [conf.OIDC_OP_ISSUER]
 
 
 def issuer_of(claims: Claims) -> str:
-    """Return the issuer that a token with `claims` has to name; raises `TokenError` (ISSUER) for a foreign tenant."""
-    if not conf.OIDC_TENANTS:
-        return conf.OIDC_OP_ISSUER
-    if (tenant := claims.get("tid")) not in [*conf.OIDC_TENANTS]:
-        raise TokenError(Rule.ISSUER, f"tid is {shorten(tenant)}, which is not in OIDC_TENANTS")
-    return template().replace(PLACE, str(tenant))
+    """Return the issuer that a token has to name (Core 3.1.3.7 rule 2); raises `TokenError` for a foreign tenant."""
+    if conf.OIDC_TENANTS and claims.get("tid") not in [*conf.OIDC_TENANTS]:
+        raise TokenError(Rule.ISSUER, f"tid is {shorten(claims.get('tid'))}, which is not in OIDC_TENANTS")
+    return template().replace("{tenantid}", claims["tid"]) if conf.OIDC_TENANTS else conf.OIDC_OP_ISSUER
 
 
-def scopes_of_keys(token: object) -> tuple[str, str] | None:
-    """Return the values of a key's `issuer` with which it may verify `token`, None where there are no tenants.
+def scopes_of_keys(token: object) -> list[str] | None:
+    """Return what a key that verifies `token` may name as its `issuer`, None where there are no tenants.
 
-    They are the template and the issuer that the token names, which is checked itself once the signature verifies: a
-    key of one tenant signs for no other one.
+    A key of one tenant signs for no other: the issuer that the token names is checked itself afterwards.
     """
     if not conf.OIDC_TENANTS:
         return None
     try:
-        claims: dict[str, Any] = jwt.decode(str(token), options={"verify_signature": False})
+        return [template(), str(jwt.decode(str(token), options={"verify_signature": False}).get("iss"))]
     except (jwt.PyJWTError, ValueError, RecursionError):
-        claims = {}  # whoever reads the token says what is wrong with it
-    return template(), str(claims.get("iss"))
+        return []  # whoever reads the token says what is wrong with it

@@ -127,7 +127,11 @@ def _suggestion(answers: Answers, question: str) -> str:
         "project_slug": [rules.slug(answer), f"{rules.slug(answer)}_2"],
         "oidc_op_issuer": [f"{answer}/", answer.rstrip("/"), f"https://{answer}", preset.issuer],
         "session_renewal_seconds": ["900"],
-        **{endpoint: [discovery.discovered(answers, name)] for endpoint, name in METADATA.items() if endpoint == question},
+        **{
+            endpoint: [discovery.discovered(answers, name)]
+            for endpoint, name in METADATA.items()
+            if endpoint == question
+        },
     }.get(question, [""])
     good = (text for text in candidates if not rules.problem({**answers, question: text}, question))
     return next(good, candidates[-1])

@@ -75,6 +75,22 @@ def notes_of(op: Preset) -> list[str]:
     return [f"{name}: {fact}" for name, fact in facts.items() if fact] + op.quirks
 
 
+def numbered(texts: list[str]) -> list[str]:
+    """Return texts as items of a numbered list, wrapped."""
+    return [wrapped(text, f"{number}. ") for number, text in enumerate(texts, 1)]
+
+
+def bulleted(texts: list[str]) -> list[str]:
+    """Return texts as items of a list, wrapped."""
+    return [wrapped(text, "- ") for text in texts]
+
+
+def wrapped(text: str, mark: str = "") -> str:
+    """Return text in lines of 120 characters, behind a mark such as "- "."""
+    indent = " " * len(mark)
+    return textwrap.fill(mark + text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def closing_words(answers: Answers) -> str:
     """Return what was decided, and the commands that lead from there to the first login."""
     return "\n".join(["", "Decided:", "", *_table(_decisions(answers)), "", "Next:", "", *_next(answers), ""])
@@ -129,21 +145,6 @@ def _variables(op: Preset, answers: Answers) -> str:
 
 def _table(rows: Mapping[str, str]) -> Iterable[str]:
     return [f"  {name:<16} {value}" for name, value in rows.items()]
-
-
-def numbered(texts: list[str]) -> list[str]:
-    """Return texts as items of a numbered list, wrapped."""
-    return [_wrapped(text, f"{number}. ") for number, text in enumerate(texts, 1)]
-
-
-def bulleted(texts: list[str]) -> list[str]:
-    """Return texts as items of a list, wrapped."""
-    return [_wrapped(text, "- ") for text in texts]
-
-
-def _wrapped(text: str, mark: str) -> str:
-    indent = " " * len(mark)
-    return textwrap.fill(mark + text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

@@ -37,7 +37,9 @@ class Terminal:
         """Wait until `text` is shown behind what was waited for before."""
         until = time.monotonic() + seconds
         while (found := self.shown.find(text, self.position)) < 0:
-            assert time.monotonic() < until and self._read(), f"{text!r} does not come:\n{self.shown}"
+            is_alive = self._read()
+            assert is_alive, f"The command ended without {text!r}:\n{self.shown}"
+            assert time.monotonic() < until, f"{text!r} does not come:\n{self.shown}"
         self.position = found + len(text)
 
     def type(self, line: str = "") -> None:

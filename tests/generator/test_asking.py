@@ -140,12 +140,12 @@ def test_the_preset_of_a_provider_comes_first_where_nothing_is_known(terminal: T
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (dead, "Remote end closed"),
+        (dead, "'Remote end closed"),
         (responds(b"<html>"), "it is not JSON"),
         (responds([1]), "it is not a JSON object"),
         (responds({"issuer": "https://elsewhere.example"}), "it is the document of 'https://elsewhere.example'"),
-        (responds({}, status=404), "Not Found"),
-        (responds({}, status=302, Location="/elsewhere"), "Found"),
+        (responds({}, status=404), "'Not Found'"),
+        (responds({}, status=302, Location="/elsewhere"), "'Found'"),
         (slow, "no response within 3 seconds"),
         (drip, "no response within 3 seconds"),
     ],
@@ -212,7 +212,9 @@ def test_an_unknown_name_on_the_command_line_is_refused_with_the_nearest_one(
 ) -> None:
     result = run_cookiecutter(tmp_path, argument)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"Error: {argument.partition('=')[0]}: there is no such question. The nearest one is")
+    assert result.stderr.startswith(
+        f"Error: {argument.partition('=')[0]}: there is no such question. The nearest one is"
+    )
     assert nearest in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "my_site").exists()
@@ -244,7 +246,9 @@ def test_an_unknown_name_on_the_command_line_is_refused_with_the_nearest_one(
     ],
 )
 def test_the_usual_mistake_of_each_provider_is_caught(tmp_path: Path, provider: str, issuer: str, says: str) -> None:
-    with pytest.raises(ClickException, match=f"{'oidc_provider' if provider == 'github' else 'oidc_op_issuer'}: ") as refused:
+    with pytest.raises(
+        ClickException, match=f"{'oidc_provider' if provider == 'github' else 'oidc_op_issuer'}: "
+    ) as refused:
         render(tmp_path, oidc_provider=provider, oidc_op_issuer=issuer)
     assert says in refused.value.message
     assert list(tmp_path.iterdir()) == []

@@ -156,8 +156,14 @@ def test_no_secret_is_asked_for() -> None:
     ("answer", "steps"),
     [
         ("local", ["cd my_site", "uv run manage.py dev"]),
-        ("keycloak", ["cd my_site", "# At Keycloak, register", *["#   "] * 2, "# In .env, set OIDC_OP_ISSUER, OIDC_RP_C", *REAL]),
-        ("google", ["cd my_site", "# At Google, register", *["#   "] * 2, "# In .env, set OIDC_RP_CLIENT_ID and", *REAL]),
+        (
+            "keycloak",
+            ["cd my_site", "# At Keycloak, register", *["#   "] * 2, "# In .env, set OIDC_OP_ISSUER, OIDC_RP_C", *REAL],
+        ),
+        (
+            "google",
+            ["cd my_site", "# At Google, register", *["#   "] * 2, "# In .env, set OIDC_RP_CLIENT_ID and", *REAL],
+        ),
         ("entra_multi", ["cd", *["#"] * 4, "# In config/settings.py, fill OIDC_TENANTS.", *REAL]),
     ],
 )

@@ -48,7 +48,12 @@ PROFILES = {
     "local": Profile(groups=["staff"]),
     "keycloak": Profile(groups=["/staff", "/offices/vienna"], userinfo=VERIFIED | {"preferred_username": "person"}),
     "entra": Profile(
-        groups=["staff"], no_groups=ABSENT, groups_in="id_token", id_token=ENTRA_TOKEN, userinfo=EMAIL, is_verified=False
+        groups=["staff"],
+        no_groups=ABSENT,
+        groups_in="id_token",
+        id_token=ENTRA_TOKEN,
+        userinfo=EMAIL,
+        is_verified=False,
     ),
     "entra_multi": Profile(
         groups=["staff"],
@@ -70,9 +75,7 @@ PROFILES = {
         id_token={"cognito:username": "person", "token_use": "id"},
         userinfo=EMAIL | {"email_verified": "true", "username": "person"},
     ),
-    "gitlab": Profile(
-        groups=["staff", "team/backend"], id_token={"groups_direct": ["staff"]}, metadata=NO_END_SESSION
-    ),
+    "gitlab": Profile(groups=["staff", "team/backend"], id_token={"groups_direct": ["staff"]}, metadata=NO_END_SESSION),
     "authentik": Profile(groups=["staff"], userinfo=EMAIL | {"email_verified": False}, is_verified=False),
     "zitadel": Profile(
         groups={"staff": {"178204173316174381": "acme.example"}},

@@ -47,7 +47,7 @@ def settings_of(op: Preset) -> list[str]:
     return [
         line
         for setting in op.settings
-        for line in (f"# {setting['why']}", f"{setting['name']} = {_python(setting['value'])}")
+        for line in (f"# {setting['why']}", f"{setting['name']}{_typed(setting['value'])}")
     ]
 
 
@@ -60,7 +60,8 @@ def provider_steps(answers: Answers) -> str:
     """Return what to do to connect the site to its provider, and what to know about that, as lists for its README."""
     op = _real(answers)
     steps = [*steps_of(op, LOCAL_SITE), f"In `.env`, {_variables(op, answers)}."]
-    return "\n".join([*numbered(steps), "", "Worth knowing:", "", *bulleted(notes_of(op)), ""])
+    notes = ["", "Worth knowing:", "", *bulleted(notes_of(op))] if op.name != "other" else []
+    return "\n".join([*numbered(steps), *notes, ""])
 
 
 def steps_of(op: Preset, site: str) -> list[str]:
@@ -153,5 +154,6 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def _python(value: object) -> str:
-    return quoted(value, "python") if isinstance(value, str) else repr(value)
+def _typed(value: object) -> str:
+    # A type checker cannot guess what an empty list is for.
+    return f" = {quoted(value, 'python')}" if isinstance(value, str) else f": list[str] = {value!r}"

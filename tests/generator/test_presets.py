@@ -36,12 +36,12 @@ def settings_of(site: Path) -> dict[str, tuple[str, object]]:
     """Return each setting of a site with the comment above it and its value or, where it is read, its default."""
     text = (site / "config" / "settings.py").read_text(encoding="utf-8")
     lines, found = text.splitlines(), {}
-    for node in (node for node in ast.parse(text).body if isinstance(node, ast.Assign)):
-        value = node.value
+    for node in (node for node in ast.parse(text).body if isinstance(node, ast.Assign | ast.AnnAssign)):
+        value, target = node.value, node.targets[0] if isinstance(node, ast.Assign) else node.target
         if isinstance(value, ast.Call):
             value = next((word.value for word in value.keywords if word.arg == "default"), value)
         above = lines[node.lineno - 2]
-        found[ast.unparse(node.targets[0])] = above if above.startswith("#") else "", literal(value)
+        found[ast.unparse(target)] = above if above.startswith("#") else "", literal(value)
     return found
 
 

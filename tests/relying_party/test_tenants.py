@@ -122,7 +122,7 @@ def test_a_renewal_without_an_id_token_says_nothing_about_the_tenant(entra, brow
     browser.age(900)
     entra.token_response["id_token"] = ABSENT
     browser.get("/page/")
-    assert "reason=id_token_missing" in caplog.text
+    assert "reason=id_token_malformed" in caplog.text
 
 
 def test_an_ordinary_issuer_has_no_tenants(settings) -> None:

@@ -23,7 +23,7 @@ os.environ |= {
 from config.settings import *  # noqa: E402, F403
 
 # What the provider of this site does in its own way, the OP of the tests does in the usual one.
-OIDC_USERINFO, OIDC_RESPONSE_MODE, OIDC_TENANTS = "always", "query", []
+OIDC_USERINFO, OIDC_RESPONSE_MODE, OIDC_TENANTS = "always", "query", list[str]()
 # Slow hashes are for real passwords, compressed files for real visitors.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405

@@ -1,7 +1,6 @@
 """OPs that serve many tenants at one address, as Microsoft Entra ID does at `organizations` and `common`.
 
-Each tenant is an issuer of its own. Where Discovery 4.3 wants the issuer, the metadata has a template,
-https://login.microsoftonline.com/{tenantid}/v2.0; a token names its tenant in `tid`, which has to be in OIDC_TENANTS.
+Each tenant is an issuer of its own, and the metadata has a template for them, such as https://op/{tenantid}/v2.0.
 https://learn.microsoft.com/entra/identity-platform/access-tokens#multitenant-applications
 """
 
@@ -35,10 +34,7 @@ def issuer_of(claims: Claims) -> str:
 
 
 def scopes_of_keys(token: object) -> list[str] | None:
-    """Return what a key that verifies `token` may name as its `issuer`, None where there are no tenants.
-
-    A key of one tenant signs for no other: the issuer that the token names is checked itself afterwards.
-    """
+    """Return what a key that verifies `token` may name as its `issuer`, None for anything: it signs for no other."""
     if not conf.OIDC_TENANTS:
         return None
     try:

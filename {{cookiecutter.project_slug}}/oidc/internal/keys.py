@@ -79,8 +79,8 @@ def _key_set(read: Callable[..., Any]) -> Any:
 def select(jwks: list[dict[str, Any]], header: Claims, scopes: Collection[str] | None = None) -> list[Any]:
     """Return the keys of a set that fit a JOSE header by key type, curve, `use`, `key_ops`, `alg` and `kid`.
 
-    Where there are `scopes` (`tenants.scopes_of_keys`), its `issuer` is one of them. Keys that are broken or of an unknown
-    kind are passed over. A token without kid fits every key of its type; several results would make the choice a guess.
+    Where there are `scopes` (`tenants.scopes_of_keys`), its `issuer` is one of them. Keys that are broken or unknown
+    are passed over. A token without kid fits every key of its type; several results would make the choice a guess.
     """
     fitting = [jwk for jwk in jwks if _fits(jwk, header) and (scopes is None or jwk.get("issuer") in scopes)]
     return [key for jwk in fitting if (key := _parse(jwk, header["alg"])) is not None]

@@ -28,14 +28,12 @@ def checked(answers: Answers) -> str:
     Raises `Refused` where nobody can be asked.
     """
     question = next((name for name in reversed([*answers]) if not name.startswith("_")), "")
-    if question == "oidc_op_issuer":
-        answers[question] = discovery.understood(str(answers[question]))
-    elif question == ALGORITHM and not command.can_ask():
+    if question == ALGORITHM and not command.can_ask():
         _decide_algorithm(answers)
+    _understand(answers, question)
     while problem := rules.problem(answers, question):
         answers[question] = _ask_again(answers, question, problem)
-        if question == "oidc_op_issuer":
-            answers[question] = discovery.understood(str(answers[question]))
+        _understand(answers, question)
     if question == "oidc_op_issuer" and command.can_ask() and answers[question] == presets.usual_issuer("local"):
         click.echo("  The development OP comes with the site: Enter keeps it at the next six questions.")
     return ""
@@ -44,7 +42,8 @@ def checked(answers: Answers) -> str:
 def looked_up(answers: Answers) -> str:
     """Empty the endpoints if all are as the OP's metadata says, and return "": the site looks them up itself."""
     metadata = discovery.known(str(answers.get("oidc_op_issuer")))
-    if metadata and all(answers.get(question) == metadata.get(name, "") for question, name in METADATA.items()):
+    as_published = {question: discovery.endpoint(metadata, name) for question, name in METADATA.items()}
+    if metadata and as_published.items() <= answers.items():
         answers.update(dict.fromkeys(METADATA, ""))
     return ""
 
@@ -82,6 +81,12 @@ def refuse_unknown_names() -> None:
             raise Refused(f"{name}: there is no such question. The nearest one is {nearest}.")
 
 
+def _understand(answers: Answers, question: str) -> None:
+    """Take an issuer as it is meant."""
+    if question == "oidc_op_issuer":
+        answers[question] = discovery.understood(str(answers[question]))
+
+
 def _decide_algorithm(answers: Answers) -> None:
     """Take the algorithm of the OP, or of the preset, unless another one was answered."""
     options, answer = questions()[ALGORITHM], answers[ALGORITHM]
@@ -99,7 +104,7 @@ def _offered(answers: Answers, options: list[str]) -> list[str]:
     """
     supported = discovery.known(str(answers.get("oidc_op_issuer"))).get("id_token_signing_alg_values_supported")
     usual = questions()[ALGORITHM]
-    was_answered = options[0] != usual[0] or ALGORITHM in command.given(usual)
+    was_answered = options[0] != usual[0] or ALGORITHM in command.given(questions())
     recommended = options[0] if was_answered else presets.chosen(answers).algorithm
     offered = [option for option in usual if isinstance(supported, list) and option in supported] or usual
     return sorted(offered, key=lambda option: option != recommended)

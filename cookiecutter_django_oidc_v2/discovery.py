@@ -25,7 +25,12 @@ def discovered(answers: Mapping[str, Any], name: str) -> str:
 
     Empty is a good answer too: the site then looks the endpoint up when it needs it.
     """
-    value = metadata(str(answers["oidc_op_issuer"])).get(name, "")
+    return endpoint(metadata(str(answers["oidc_op_issuer"])), name)
+
+
+def endpoint(metadata: Mapping[str, Any], name: str) -> str:
+    """Return the URL `name` in metadata, "" if there is none that a question would take."""
+    value = metadata.get(name)
     return value if isinstance(value, str) and not web_url_problem(value) else ""
 
 

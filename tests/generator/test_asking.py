@@ -196,6 +196,21 @@ def test_an_algorithm_on_the_command_line_is_kept_even_if_it_is_the_first_one(tm
     assert answers_of(tmp_path)["oidc_rp_sign_algo"] == "RS256"
 
 
+@pytest.mark.parametrize("published", [None, "", "ftp://op.example.org"])
+def test_an_endpoint_that_the_op_does_not_really_have_is_no_answer(tmp_path: Path, op: OP, published) -> None:
+    op.metadata["end_session_endpoint"] = published
+    assert run_cookiecutter(tmp_path, "oidc_provider=other", f"oidc_op_issuer={op.issuer}").returncode == 0
+    assert not [name for name, answer in answers_of(tmp_path).items() if name.endswith("_endpoint") and answer]
+
+
+def test_one_endpoint_of_ones_own_keeps_the_others_as_they_are(tmp_path: Path, op: OP) -> None:
+    own = "oidc_op_token_endpoint=https://op.example.org/token"
+    assert run_cookiecutter(tmp_path, "oidc_provider=other", f"oidc_op_issuer={op.issuer}", own).returncode == 0
+    env = (tmp_path / "my_site" / ".env").read_text()
+    assert "\nOIDC_OP_TOKEN_ENDPOINT=https://op.example.org/token\n" in env
+    assert f"\nOIDC_OP_JWKS_ENDPOINT={op.issuer}/jwks\n" in env
+
+
 def test_endpoints_on_the_command_line_cause_no_request(tmp_path: Path, op: OP) -> None:
     names = ("authorization", "token", "user", "jwks", "end_session")
     endpoints = {f"oidc_op_{name}_endpoint": f"https://op.example.org/{name}" for name in names}

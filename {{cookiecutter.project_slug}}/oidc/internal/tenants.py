@@ -39,5 +39,5 @@ def scopes_of_keys(token: object) -> list[str] | None:
         return None
     try:
         return [template(), str(jwt.decode(str(token), options={"verify_signature": False}).get("iss"))]
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         return []  # whoever reads the token says what is wrong with it

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 SOURCE := {{cookiecutter.project_slug}}
-LINTED := cookiecutter_django_oidc_v1 tests benchmarks "$(SOURCE)/oidc"
+LINTED := cookiecutter_django_oidc_v2 tests benchmarks "$(SOURCE)/oidc"
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 
@@ -37,10 +37,12 @@ types: .venv/installed
 test-relying-party: .venv/installed
 	python -m tests.relying_party $(if $(SITE),"$(SITE)") $(if $(DJANGO),--django $(DJANGO)) -- $(ARGS)
 
-# Write docs/security-rules.md: which test proves which rule, as a run of all of them has shown; and docs/reasons.md.
+# Write docs/security-rules.md: which test proves which rule, as a run of all of them has shown; and docs/reasons.md and
+# docs/providers.md.
 rules: test-relying-party
 	python -m tests.relying_party.rules
 	python -m tests.relying_party.reasons
+	python -m tests.generator.providers
 
 # The relying party's source with every Python of this machine, and each Django.
 test-matrix: .venv/installed

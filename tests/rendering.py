@@ -1,5 +1,6 @@
 """Rendering the template, as tests need it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,12 +22,23 @@ def run_cookiecutter(folder: Path, *arguments: str, typed: str | None = None) ->
     """Run the command in `folder` as a person would, who answers with the lines `typed` or is not asked."""
     asking = [] if typed is not None else ["--no-input"]
     command = [sys.executable, "-m", "cookiecutter", str(REPOSITORY), *asking, *arguments]
-    # The replay file goes into the home folder, which is not the test's.
+    command += ["--config-file", str(config_file(folder))]
+    return subprocess.run(command, input=typed, capture_output=True, text=True, cwd=folder, timeout=60)
+
+
+def config_file(folder: Path) -> Path:
+    """Return a configuration with which the replay file does not go into the home folder, which is not the test's."""
     config = folder / "cookiecutter.yaml"
     config.write_text(f'cookiecutters_dir: "{folder}/templates"\nreplay_dir: "{folder}/replay"\n')
-    return subprocess.run(
-        [*command, "--config-file", str(config)], input=typed, capture_output=True, text=True, cwd=folder, timeout=60
-    )
+    return config
+
+
+def copy_template(folder: Path) -> Path:
+    """Copy this template, as it stands, into `folder`, for a repository of its own; return it."""
+    for part in ("cookiecutter_django_oidc_v2", "hooks", SITE.name):
+        shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "cookiecutter.json", folder)
+    return folder
 
 
 def files_of(site: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import pythons, team
-from tests.rendering import REPOSITORY, SITE
+from tests.rendering import REPOSITORY, SITE, copy_template
 from tests.sites.site import Site
 
 NEWER_MODEL = '''
@@ -40,10 +39,7 @@ def cruft(folder: Path, *arguments: str, typed: str | None = None) -> subprocess
 @pytest.fixture
 def template(tmp_path: Path, git_repository: Callable[..., None]) -> Path:
     """A repository of its own with this template as it stands."""
-    folder = tmp_path / "template"
-    for part in ("cookiecutter_django_oidc_v1", "hooks", SITE.name):
-        shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "cookiecutter.json", folder)
+    folder = copy_template(tmp_path / "template")
     git_repository(folder)
     return folder
 

@@ -45,6 +45,9 @@ class OIDCBackend(OIDCAuthenticationBackend):
             settings.OIDC_GROUPS_CLAIM,
             staff=settings.OIDC_STAFF_GROUPS,
             superusers=settings.OIDC_SUPERUSER_GROUPS,
+            {% if cookiecutter | preset("no_groups_why") %}
+            no_claim_means_none=True,  # {{ cookiecutter | preset("no_groups_why") }}
+            {% endif %}
         )
         return user
 

@@ -180,7 +180,7 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 
 OIDC_CREATE_USER = env.flag("OIDC_CREATE_USER", default={{ cookiecutter.create_users }})
-OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", default="groups")
+{{ cookiecutter | reason("groups") }}OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", default={{ cookiecutter | preset("groups_claim") | quoted("python") }})
 OIDC_STAFF_GROUPS = env.words("OIDC_STAFF_GROUPS")
 OIDC_SUPERUSER_GROUPS = env.words("OIDC_SUPERUSER_GROUPS")
 
@@ -212,10 +212,7 @@ OIDC_RP_SIGN_ALGO = env.choice(
     default={{ cookiecutter.oidc_rp_sign_algo | quoted("python") }},
 )
 OIDC_RP_IDP_SIGN_KEY = env.key("OIDC_RP_IDP_SIGN_KEY")
-OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default="openid email profile")
-{% if cookiecutter.oidc_provider == "cognito" %}
-OIDC_LOGOUT_DIALECT = "cognito"
-{% endif %}
+{{ cookiecutter | reason("scopes") }}OIDC_RP_SCOPES = env.text("OIDC_RP_SCOPES", default={{ cookiecutter | preset("scopes") | quoted("python") }}){{ cookiecutter | provider_settings }}
 
 # Sessions are renewed at the sign-in service this often, in seconds (0: never), and end after half a day at the latest.
 OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = env.number("OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", default={{ cookiecutter.session_renewal_seconds | int }})

@@ -93,12 +93,17 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         """Bring a user up to date, at creation, at every login and at every renewal; return it, saved."""
         return user
 
-    def apply_groups(self, user: Any, claims: Claims, path: str, **declared: Any) -> None:
+    def apply_groups(
+        self, user: Any, claims: Claims, path: str, *, no_claim_means_none: bool = False, **declared: Any
+    ) -> None:
         """Give and take rights by the groups claim at `path`; `declared` is what `rights.apply` takes.
 
-        If a claim that would give rights does not come, the log says so once, and a message tells the developer.
+        If a claim that would give rights does not come, the log says so once, and a message tells the developer; with
+        `no_claim_means_none` the person is in no group, unless the OP says that it has left the groups out.
         """
         groups = read.groups(claims, path)
+        if groups is None and no_claim_means_none and not read.has_group_overage(claims, path):
+            groups = set()
         if groups is None and any(declared.values()):
             warning = _warn_of_silence(path, read.has_group_overage(claims, path))
             if conf.DEBUG and self.request:

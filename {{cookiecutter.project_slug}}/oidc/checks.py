@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.core.checks import Warning as CheckWarning
 
-from oidc.internal import discovery, keys
+from oidc.internal import discovery, keys, tenants
 from oidc.internal.conf import Conf, conf
 
 # Settings of mozilla-django-oidc that have no effect here, because this package always does what is safe.
@@ -52,6 +52,10 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
             yield Error(message, f"Use one of {', '.join(keys.SUPPORTED)}.", id="oidc.E004")
     if hint := discovery.issuer_hint(conf.OIDC_OP_ISSUER):
         yield Error("OIDC_OP_ISSUER is the address of a discovery document.", hint, id="oidc.E005")
+    has_tenants = conf.OIDC_TENANTS or not tenants.MANY_TENANTS.fullmatch(conf.OIDC_OP_ISSUER)
+    if not has_tenants or not all(map(tenants.TENANT_ID.fullmatch, conf.OIDC_TENANTS)):
+        hint = "List the ids of the tenants whose people may log in, in small letters: OIDC_OP_ISSUER is that of many."
+        yield Error("OIDC_TENANTS is empty, or has something else than ids of tenants.", hint, id="oidc.E006")
     if "HS256" in algorithms.values() and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
         # A secret that signs has to be as long as the hash (RFC 7518 3.2).
         message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mozilla_django_oidc.views import OIDCLogoutView
 
 from oidc.errors import LoginError, shorten
-from oidc.internal import discovery, redirects, session, token_rules, verification
+from oidc.internal import discovery, redirects, session, tenants, token_rules, verification
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import Claims, Rule, TokenError
 from oidc.models import LoginSession, SpentToken
@@ -198,10 +198,10 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     policy = {"Content-Security-Policy": f"default-src 'none'; frame-ancestors {op.scheme}://{op.netloc}"}
     # The browser sends no session cookie into a frame of another site, so the session is found by its name.
     # Entra ID leaves out iss, which has to be ours where it comes (section 2).
-    if not session.is_name(sid) or issuer not in (None, conf.OIDC_OP_ISSUER):
+    if not session.is_name(sid) or issuer not in (None, *tenants.issuers()):
         text = "sid is needed, and iss must be the issuer"
         return HttpResponseBadRequest(text, content_type="text/plain", headers=policy)
-    _report(session.end(conf.OIDC_OP_ISSUER, sid=sid), "", sid)
+    _report(sum(session.end(known, sid=sid) for known in tenants.issuers()), "", sid)
     return HttpResponse("logged out", content_type="text/plain", headers=policy)
 
 

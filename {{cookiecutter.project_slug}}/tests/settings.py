@@ -15,12 +15,15 @@ os.environ |= {
     "OIDC_OP_ISSUER": "http://localhost:9400",
     "OIDC_RP_CLIENT_ID": "site-under-test",
     "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),
+    "OIDC_GROUPS_CLAIM": "groups",
     "OIDC_STAFF_GROUPS": "staff",
     "OIDC_SUPERUSER_GROUPS": "administrators",
 }
 
 from config.settings import *  # noqa: E402, F403
 
+# What the provider of this site does in its own way, the OP of the tests does in the usual one.
+OIDC_USERINFO, OIDC_RESPONSE_MODE, OIDC_TENANTS = "always", "query", list[str]()
 # Slow hashes are for real passwords, compressed files for real visitors.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405

@@ -20,6 +20,7 @@ class Conf:
     OIDC_OP_USER_ENDPOINT: str = ""
     OIDC_OP_JWKS_ENDPOINT: str = ""
     OIDC_OP_END_SESSION_ENDPOINT: str = ""
+    OIDC_TENANTS: Sequence[str] = ()  # for an issuer of many tenants: the ids of those whose people may log in
     OIDC_OP_CA_BUNDLE: str = ""
     OIDC_PROXY: Mapping[str, str] | None = None
     OIDC_TIMEOUT: float = 5.0  # seconds for one request

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from oidc import errors
 from oidc.errors import LoginError, shorten
-from oidc.internal import documents, transport
+from oidc.internal import documents, tenants, transport
 from oidc.internal.conf import conf
 from oidc.internal.documents import Lifetime
 
@@ -57,7 +57,7 @@ def refetch() -> dict[str, Any] | None:
 
 def _fetch(issuer: str) -> dict[str, Any]:
     try:
-        return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
+        return check_metadata(transport.get_json(metadata_url(issuer)), tenants.template())
     except LoginError as error:
         if error.reason is errors.OP_RESPONSE:
             error.hint = issuer_hint(issuer) or "Check OIDC_OP_ISSUER: there is no discovery document at the endpoint."

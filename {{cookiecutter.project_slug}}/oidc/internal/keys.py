@@ -3,7 +3,7 @@
 JSON Web Key (RFC 7517), OpenID Connect Core 10.1 (rotation), RFC 8725 3.1 (no confusion of key types).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -34,7 +34,7 @@ SUPPORTED = [*KEY_TYPES, *SYMMETRIC]
 RSA_BITS = range(2048, 16 * 1024 + 1)
 
 
-def verification_keys(header: Claims) -> Iterator[Any]:
+def verification_keys(header: Claims, scopes: Collection[str] | None = None) -> Iterator[Any]:
     """Yield the keys to try for a token with this JOSE `header`, whose `alg` has been checked: seldom more than one.
 
     It is the client secret for HS256, else OIDC_RP_IDP_SIGN_KEY if that is set, else the one that fits in the OP's key
@@ -51,11 +51,11 @@ def verification_keys(header: Claims) -> Iterator[Any]:
         except ValueError as error:
             raise TokenError(Rule.KEY, "OIDC_RP_IDP_SIGN_KEY is not a public key") from error
     else:
-        known = select(_key_set(documents.document), header)
+        known = select(_key_set(documents.document), header, scopes)
         if len(known) == 1:
             yield known[0]
         renewed = _key_set(documents.refetched)
-        found = select(renewed or [], header)
+        found = select(renewed or [], header, scopes)
         if len(found) == 1 and found != known:
             yield found[0]
         elif len(known) != 1:
@@ -76,13 +76,14 @@ def _key_set(read: Callable[..., Any]) -> Any:
         return read("jwks", discovery.endpoint("jwks_uri"), provider.fetch_jwks, KEY_SET_LIFETIME)
 
 
-def select(jwks: list[dict[str, Any]], header: Claims) -> list[Any]:
+def select(jwks: list[dict[str, Any]], header: Claims, scopes: Collection[str] | None = None) -> list[Any]:
     """Return the keys of a set that fit a JOSE header by key type, curve, `use`, `key_ops`, `alg` and `kid`.
 
-    Keys that are broken or of an unknown kind are passed over. A token without kid fits every key
-    of its type; more than one result means that the choice would be a guess.
+    Where there are `scopes` (`tenants.scopes_of_keys`), its `issuer` is one of them. Keys that are broken or unknown
+    are passed over. A token without kid fits every key of its type; several results would make the choice a guess.
     """
-    return [key for jwk in jwks if _fits(jwk, header) and (key := _parse(jwk, header["alg"])) is not None]
+    fitting = [jwk for jwk in jwks if _fits(jwk, header) and (scopes is None or jwk.get("issuer") in scopes)]
+    return [key for jwk in fitting if (key := _parse(jwk, header["alg"])) is not None]
 
 
 @lru_cache(maxsize=8)

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import discovery, keys, provider, token_rules
+from oidc.internal import discovery, keys, provider, tenants, token_rules
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.provider import Tokens
@@ -34,7 +35,7 @@ def verify(tokens: Tokens, attempt: Attempt) -> Login:
         raise LoginError(errors.ID_TOKEN_MISSING, "the token response has no id_token")
     try:
         claims = read_token(tokens.id_token)
-        token_rules.check_id_token(claims, _expected(attempt.nonce, attempt.max_age, attempt.acr_values))
+        token_rules.check_id_token(claims, _expected(claims, attempt.nonce, attempt.max_age, attempt.acr_values))
         token_rules.check_access_token_hash(claims, tokens.access_token, conf.OIDC_RP_SIGN_ALGO)
     except TokenError as error:
         raise LoginError(error.rule.value, error.detail) from error
@@ -47,10 +48,10 @@ def verify_refreshed(tokens: Tokens, first: Mapping[str, Any]) -> Login:
     `first` is what the login said: `sub`, `auth_time`, `nonce`. A response without an ID Token is judged by userinfo.
     """
     claims: Mapping[str, Any] = {"iss": conf.OIDC_OP_ISSUER, "sub": first["sub"]}
-    if tokens.id_token is not None:
+    if tokens.id_token is not None or conf.OIDC_TENANTS:  # nothing else says which tenant it is
         try:
             claims = read_token(tokens.id_token)
-            token_rules.check_refreshed_id_token(claims, first, _expected())
+            token_rules.check_refreshed_id_token(claims, first, _expected(claims))
             token_rules.check_access_token_hash(claims, tokens.access_token, conf.OIDC_RP_SIGN_ALGO)
         except TokenError as error:
             raise LoginError(error.rule.value, error.detail) from error
@@ -64,12 +65,14 @@ def read_token(token: object, algorithm: str = "") -> dict[str, Any]:
     """
     if (algorithm := algorithm or conf.OIDC_RP_SIGN_ALGO) not in keys.SUPPORTED:
         raise TokenError(Rule.ALGORITHM, f"this site does not verify {algorithm}")
-    return token_rules.read(token, algorithm, keys.verification_keys)
+    return token_rules.read(token, algorithm, partial(keys.verification_keys, scopes=tenants.scopes_of_keys(token)))
 
 
-def _expected(nonce: str = "", max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> Expected:
-    site = (conf.OIDC_OP_ISSUER, conf.OIDC_RP_CLIENT_ID)
-    return Expected(*site, nonce, time.time(), conf.OIDC_TRUSTED_AUDIENCES, max_age, acr_values)
+def _expected(
+    claims: Mapping[str, Any], nonce: str = "", max_age: int | None = None, acr_values: tuple[str, ...] = ()
+) -> Expected:
+    issuer, trusted = tenants.issuer_of(claims), conf.OIDC_TRUSTED_AUDIENCES
+    return Expected(issuer, conf.OIDC_RP_CLIENT_ID, nonce, time.time(), trusted, max_age, acr_values)
 
 
 def _login(claims: Mapping[str, Any], tokens: Tokens) -> Login:

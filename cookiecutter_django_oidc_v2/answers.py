@@ -1,4 +1,4 @@
-"""The rules that answers keep. A wrong one ends the questions with one line that says how to correct it."""
+"""The rules that answers keep, each with what is wrong and how to correct it."""
 
 import json
 import keyword
@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import click
-
-from cookiecutter_django_oidc_v1.urls import web_url_problem
+from cookiecutter_django_oidc_v2 import command, presets
+from cookiecutter_django_oidc_v2.urls import web_url_problem
 
 Answers = Mapping[str, Any]
 
@@ -38,7 +37,14 @@ DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "
 LONGEST_NAME = 80
 LONGEST_SLUG = 64
 RENEWAL_SECONDS = range(60, 86_401)
-ENDPOINTS = ["authorization", "token", "user", "jwks", "end_session"]
+# The endpoints of the questions, and what the metadata calls them.
+ENDPOINTS = {
+    "authorization": "authorization_endpoint",
+    "token": "token_endpoint",
+    "user": "userinfo_endpoint",
+    "jwks": "jwks_uri",
+    "end_session": "end_session_endpoint",
+}
 
 
 def slug(name: str) -> str:
@@ -51,35 +57,43 @@ def slug(name: str) -> str:
     return f"{text}_site" if _is_taken(text) else text
 
 
-def check(answers: Answers, question: str) -> str:
-    """Return "" if the answer to `question` keeps its rule, else raise `click.ClickException`."""
-    problem = RULES[question](answers)
-    if not problem and question == "project_slug":
-        problem = folder_problem(answers)
-    return _refuse(answers, question, problem) if problem else ""
-
-
-def check_again(answers: Answers) -> str:
-    """Check all answers once more, as a replay or an update asks no questions; leaves no folder behind."""
-    for question, default in questions().items():
-        problem = RULES[question](answers) if question in RULES else _choice_problem(answers[question], default)
-        if problem:
-            _remove_empty(answers)
-            return _refuse(answers, question, problem)
-    return ""
+def problem(answers: Answers, question: str, is_rendering: bool = False) -> str:
+    """Return what is wrong with the answer to `question`, "" if nothing is; `is_rendering`: its folder is there."""
+    if question not in answers:
+        return ""
+    default = questions()[question]
+    if isinstance(default, list | bool) and (wrong := _choice_problem(answers[question], default)):
+        return wrong
+    wrong = RULES[question](answers) if question in RULES else ""
+    return wrong or (folder_problem(answers) if question == "project_slug" and not is_rendering else "")
 
 
 def folder_to_enter(answers: Answers) -> str:
     """Return the project's folder as it is called from where the command was started."""
-    parent = _options().get("output_dir") or answers.get("_output_dir", ".")
+    parent = command.options().get("output_dir") or answers.get("_output_dir", ".")
     return Path(parent, str(answers["project_slug"])).as_posix()
+
+
+def remove_empty(answers: Answers) -> None:
+    """Remove the project's folder if the engine has just made it."""
+    # The engine has made the folder by now; cruft's own, for which it sets no _output_dir, is a temporary one.
+    if parent := answers.get("_output_dir"):
+        # A folder that was there before holds somebody's work, and stays.
+        with suppress(OSError):
+            Path(str(parent), str(answers["project_slug"])).rmdir()
 
 
 @cache
 def questions() -> dict[str, Any]:
     """Return the questions of cookiecutter.json with their defaults."""
-    texts = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
-    return {name: default for name, default in texts.items() if not name.startswith("_")}
+    return {name: default for name, default in texts().items() if not name.startswith("_")}
+
+
+@cache
+def texts() -> dict[str, Any]:
+    """Return cookiecutter.json."""
+    content: dict[str, Any] = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
+    return content
 
 
 def project_name_problem(answers: Answers) -> str:
@@ -104,7 +118,7 @@ def project_slug_problem(answers: Answers) -> str:
 
 def folder_problem(answers: Answers) -> str:
     """Tell whether the project's folder is there already; who calls the engine without its command may have that."""
-    options = _options()
+    options = command.options()
     if "output_dir" not in options or options.get("overwrite_if_exists"):
         return ""
     folder = Path(options["output_dir"], str(answers["project_slug"]))
@@ -114,9 +128,17 @@ def folder_problem(answers: Answers) -> str:
 def issuer_problem(answers: Answers) -> str:
     """Valid: https://op.example.org/realms/a. Invalid: op.example.org, https://op.example.org/?tenant=a."""
     issuer = str(answers["oidc_op_issuer"])
-    if problem := web_url_problem(issuer):
+    if problem := web_url_problem(issuer, "https://op.example.org"):
         return problem
-    return "has a query, which an issuer never has (Discovery 1.0, section 3)" if "?" in issuer else ""
+    if "?" in issuer:
+        return "has a query, which an issuer never has (Discovery 1.0, section 3)"
+    return presets.chosen(answers).issuer_problem(issuer)
+
+
+def provider_problem(answers: Answers) -> str:
+    """Valid: keycloak. Invalid: github."""
+    refused = presets.chosen(answers).refused
+    return f"cannot be the sign-in service. {refused}" if refused else ""
 
 
 def endpoint_problem(name: str) -> Callable[[Answers], str]:
@@ -149,6 +171,7 @@ def renewal_problem(answers: Answers) -> str:
 RULES: dict[str, Callable[[Answers], str]] = {
     "project_name": project_name_problem,
     "project_slug": project_slug_problem,
+    "oidc_provider": provider_problem,
     "oidc_op_issuer": issuer_problem,
     **{f"oidc_op_{name}_endpoint": endpoint_problem(name) for name in ENDPOINTS},
     "oidc_rp_sign_algo": algorithm_problem,
@@ -162,26 +185,6 @@ def _choice_problem(answer: Any, default: Any) -> str:
     return "" if answer in default else f"is not one of {', '.join(default)}"
 
 
-def _refuse(answers: Answers, question: str, problem: str) -> NoReturn:
-    text = " ".join(str(answers[question]).split())
-    shown = text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "..."
-    raise click.ClickException(f"{question}: {shown!r} {problem}.")
-
-
-def _options() -> dict[str, Any]:
-    """Return the options of the running command, none if the engine was called from Python."""
-    context = click.get_current_context(silent=True)
-    return context.params if context else {}
-
-
 def _is_taken(text: str) -> bool:
     taken = SITE_MODULES | DISTRIBUTIONS | DEVICES | {module.lower() for module in sys.stdlib_module_names}
     return keyword.iskeyword(text) or text.lower() in taken
-
-
-def _remove_empty(answers: Answers) -> None:
-    # The engine has made the folder by now; cruft's own, for which it sets no _output_dir, is a temporary one.
-    if parent := answers.get("_output_dir"):
-        # A folder that was there before holds somebody's work, and stays.
-        with suppress(OSError):
-            Path(str(parent), str(answers["project_slug"])).rmdir()

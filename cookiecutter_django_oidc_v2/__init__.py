@@ -10,8 +10,8 @@ from functools import cache
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-from cookiecutter_django_oidc_v1 import answers, discovery, presets, quoting
-from cookiecutter_django_oidc_v1.answers import REPOSITORY
+from cookiecutter_django_oidc_v2 import answers, asking, discovery, presets, quoting, rendering
+from cookiecutter_django_oidc_v2.answers import REPOSITORY
 
 SITE = "{{cookiecutter.project_slug}}"
 
@@ -21,13 +21,21 @@ class SiteExtension(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        asking.refuse_unknown_names()
         environment.filters.update(
             slug=answers.slug,
             usual_issuer=presets.usual_issuer,
             discovered=discovery.discovered,
-            check=answers.check,
-            check_again=answers.check_again,
-            folder_to_enter=answers.folder_to_enter,
+            checked=asking.checked,
+            looked_up=asking.looked_up,
+            narrowed=asking.narrowed,
+            check_again=asking.check_again,
+            preset=rendering.preset,
+            reason=rendering.reason,
+            provider_settings=rendering.provider_settings,
+            provider_name=rendering.provider_name,
+            provider_steps=rendering.provider_steps,
+            closing_words=rendering.closing_words,
             quoted=quoting.quoted,
         )
 

@@ -67,6 +67,8 @@ class Conf:
     SESSION_COOKIE_NAME: str = ""
     SESSION_COOKIE_SAMESITE: str = ""
     CACHES: Mapping[str, Any] = {}
+    ENV_FILE: Any = None  # the path of `.env`, and what is wrong with the environment, for the doctor
+    ENVIRONMENT_PROBLEMS: Sequence[str] = ()
 
     if not TYPE_CHECKING:  # a type checker would take any name, if it saw this
 

@@ -55,6 +55,13 @@ def refetch() -> dict[str, Any] | None:
     return document
 
 
+def fetch_anew() -> dict[str, Any]:
+    """Return the discovery document as it is now, which the whole site uses from then on; raises `LoginError`."""
+    document: dict[str, Any]
+    document = documents.replaced("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
+    return document
+
+
 def _fetch(issuer: str) -> dict[str, Any]:
     try:
         return check_metadata(transport.get_json(metadata_url(issuer)), issuer)
@@ -84,8 +91,13 @@ def metadata_url(issuer: str) -> str:
 def check_metadata(document: dict[str, Any], issuer: str) -> dict[str, Any]:
     """Return `document` if it may be believed (Discovery 4.3), else raise `LoginError` (METADATA_INVALID)."""
     if document.get("issuer") != issuer:
-        found = shorten(document.get("issuer"))
-        raise LoginError(errors.METADATA_INVALID, f"issuer is {found}, expected {issuer!r}")
+        found = document.get("issuer")
+        error = LoginError(errors.METADATA_INVALID, f"issuer is {shorten(found)}, expected {issuer!r}")
+        if isinstance(found, str) and is_safe_endpoint(found):
+            is_template = "{" in found or "%7B" in found
+            error.hint = f"Set OIDC_OP_ISSUER to {shorten(found)[1:-1]}, to the character, if that is your provider."
+            error.hint = "Name your own tenant in OIDC_OP_ISSUER, by its id." if is_template else error.hint
+        raise error
     for name in ENDPOINTS:
         # Some OPs write null or an empty text for "none".
         if document.get(name) not in (None, "") and not is_safe_endpoint(document[name]):

@@ -82,7 +82,7 @@ def select(jwks: list[dict[str, Any]], header: Claims) -> list[Any]:
     Keys that are broken or of an unknown kind are passed over. A token without kid fits every key
     of its type; more than one result means that the choice would be a guess.
     """
-    return [key for jwk in jwks if _fits(jwk, header) and (key := _parse(jwk, header["alg"])) is not None]
+    return [key for jwk in jwks if fits(jwk, header) and (key := _parse(jwk, header["alg"])) is not None]
 
 
 @lru_cache(maxsize=8)
@@ -107,7 +107,8 @@ def load_public_key(value: str | bytes) -> Any:
     return key
 
 
-def _fits(jwk: dict[str, Any], header: Claims) -> bool:
+def fits(jwk: dict[str, Any], header: Claims) -> bool:
+    """Tell whether a key is said to be for tokens with this JOSE header; it may be broken or weak all the same."""
     key_type, curve = KEY_TYPES[header["alg"]]
     operations = jwk.get("key_ops")
     return (

@@ -1,0 +1,78 @@
+"""`manage.py oidc_doctor`: what to register at the OP, and what is wrong between it and this site."""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from oidc import doctor
+from oidc.doctor import Line
+from oidc.errors import MANUAL
+
+STYLES = {"pass": "SUCCESS", "warn": "WARNING", "fail": "ERROR"}
+
+
+class Command(BaseCommand):
+    help = "Print the URLs to register at the OP, and check this site and the OP live; exit with 1 if a check fails."
+    requires_system_checks = []  # they are among the lines
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+        parser.add_argument("--write", action="store_true", help="write the endpoints that the OP publishes into .env")
+
+    def handle(self, *args: Any, as_json: bool, write: bool, **options: Any) -> None:
+        """Print each line as soon as it is known; raises `CommandError` if --write cannot do what it is for."""
+        urls, lines = doctor.urls_to_register(), []
+        if not as_json:
+            self._print_urls(urls)
+        for line in doctor.examine(self._show):
+            lines.append(line)
+            if not as_json:
+                self._print(line)
+        self._show("")
+        written = self._write() if write else []
+        counts = Counter(line.level for line in lines)
+        if as_json:
+            found = {"urls": urls, "lines": [*map(asdict, lines)], "written": written}
+            self.stdout.write(json.dumps(found, indent=2))
+        else:
+            self._print_end(counts)
+        if counts["fail"]:
+            sys.exit(1)
+
+    def _print_urls(self, urls: dict[str, str]) -> None:
+        self.stdout.write("Register at the OP:")
+        for name, url in urls.items():
+            self.stdout.write(f"  {name:<24} {url}")
+        self.stdout.write("")
+
+    def _print(self, line: Line) -> None:
+        self._show("")
+        style = getattr(self.style, STYLES[line.level])
+        self.stdout.write(f"{style(line.level)}  {line.name:<12}  {line.text}")
+        if line.level != "pass":
+            self.stdout.write(f"{'':20}{line.hint} See {MANUAL}#{line.anchor}")
+        self.stdout.flush()
+
+    def _print_end(self, counts: Counter[str]) -> None:
+        self.stdout.write(f"\n{counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed.")
+        ready = "Next: log in. If that fails, the page names its reason, and the manual says more of it."
+        self.stdout.write("Next: mend what failed, from the top, and run this again." if counts["fail"] else ready)
+
+    def _show(self, address: str) -> None:
+        """Show on a terminal which address is asked at the moment; "" removes that again."""
+        if self.stderr.isatty():
+            self.stderr.write(f"\r\x1b[K{address and f'asking {address}'}", ending="")
+            self.stderr.flush()
+
+    def _write(self) -> list[str]:
+        try:
+            done = doctor.write_endpoints()
+        except ValueError as error:
+            raise CommandError(f"Nothing was written: {error}") from error
+        for sentence in done:
+            self.stderr.write(sentence)
+        return done

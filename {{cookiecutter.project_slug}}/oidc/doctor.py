@@ -57,7 +57,8 @@ def database() -> Line:
         text = f"The database does not respond: {shorten(' '.join(str(error).split()))}"
         return judge("database", False, text, "Start it, or correct DATABASE_URL.", "fail")
     text = f"The database responds, and lacks {missing or 'no'} migrations."
-    return judge("database", not missing, text, "Run manage.py migrate.", "fail")
+    hint = "Run manage.py migrate; the dev command does so by itself."
+    return judge("database", not missing, text, hint, "warn" if conf.DEBUG else "fail")
 
 
 def examine(asking: Callable[[str], None] = lambda address: None) -> Iterator[Line]:

@@ -85,6 +85,20 @@ def test_an_unknown_variable_is_a_problem_that_names_the_nearest_one(env, monkey
     assert "is not a variable of this site. The nearest one is OIDC_STAFF_GROUPS." in problems(env)
 
 
+def test_a_plain_setting_is_not_taken_for_a_variable(env, monkeypatch) -> None:
+    monkeypatch.setenv("OIDC_TIMEOUT", "10")
+    env.words("OIDC_STAFF_GROUPS")
+    plain = "OIDC_TIMEOUT is not a variable of this site. It is a plain setting: set it in config/settings.py."
+    assert plain in problems(env)
+
+
+def test_the_doctor_alone_goes_on_without_an_environment_and_reports_it() -> None:
+    result = python("manage.py", "oidc_doctor", DATABASE_URL="sqlite://:memory:", OIDC_STAFF_GROUP="staff")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "SITE_URL is not set." in result.stdout
+    assert "OIDC_STAFF_GROUP is not a variable of this site." in result.stdout
+
+
 @pytest.mark.parametrize(
     ("value", "read", "problem"),
     [

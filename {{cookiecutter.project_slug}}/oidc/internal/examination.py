@@ -86,7 +86,7 @@ def announced(metadata: Metadata) -> Iterator[Line]:
         return [shorten(name)[1:-1] for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
     wanted, found = conf.OIDC_RP_SIGN_ALGO, offered("id_token_signing_alg_values_supported")
-    hint = f"Set it to one of {', '.join(name for name in found if name in keys.SUPPORTED) or keys.SUPPORTED}."
+    hint = f"Set it to one of {', '.join([name for name in found if name in keys.SUPPORTED] or keys.SUPPORTED)}."
     text = f"OIDC_RP_SIGN_ALGO is {wanted}, and the OP signs with {' or '.join(found) or 'what it does not say'}."
     yield judge("algorithm", wanted in found, text, hint, "fail" if found else "warn")
 
@@ -104,10 +104,11 @@ def announced(metadata: Metadata) -> Iterator[Line]:
     text = f"OIDC_RP_SCOPES asks for {' '.join(asked)}; the OP lists all but {' '.join(missing) or 'none'}."
     yield judge("scopes", not missing, text, "It need not list all: see whether the line `request` fails.")
 
-    claim, listed = getattr(settings, "OIDC_GROUPS_CLAIM", ""), {*offered("claims_supported"), *asked}
-    text = f"The policy reads groups from {claim or 'no claim'}, and the OP lists: {' '.join(offered('claims_supported'))}."
+    claim = getattr(settings, "OIDC_GROUPS_CLAIM", "")
+    is_listed = bool({claim, claim.partition(".")[0]} & {*offered("claims_supported"), *asked})
+    text = f"The policy reads groups from {claim or 'no claim'}, {'listed' if is_listed else 'not listed'} by the OP."
     hint = "Many OPs send a claim without listing it, once a mapper or a scope of the client says so."
-    yield judge("groups", not claim or bool(listed & {claim, claim.partition(".")[0]}), text, hint)
+    yield judge("groups", is_listed or not claim, text, hint)
 
     url = conf.OIDC_OP_END_SESSION_ENDPOINT or metadata.get("end_session_endpoint")
     text = f"A logout here {'goes on to the OP' if url else 'stays here: the OP names no end-session endpoint'}."

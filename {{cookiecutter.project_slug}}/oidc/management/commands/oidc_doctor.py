@@ -27,52 +27,40 @@ class Command(BaseCommand):
         """Print each line as soon as it is known; raises `CommandError` if --write cannot do what it is for."""
         urls, lines = doctor.urls_to_register(), []
         if not as_json:
-            self._print_urls(urls)
+            names = [f"  {name:<24} {url}" for name, url in urls.items()]
+            self.stdout.write("\n".join(["Register at the OP:", *names, ""]))
         for line in doctor.examine(self._show):
             lines.append(line)
             if not as_json:
                 self._print(line)
         self._show("")
-        written = self._write() if write else []
         counts = Counter(line.level for line in lines)
         if as_json:
-            found = {"urls": urls, "lines": [*map(asdict, lines)], "written": written}
-            self.stdout.write(json.dumps(found, indent=2))
+            self.stdout.write(json.dumps({"urls": urls, "lines": [*map(asdict, lines)]}, indent=2))
         else:
-            self._print_end(counts)
+            self.stdout.write(f"\n{counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed.")
+            mend, log_in = "mend what failed, from the top, and run this again", "log in; if that fails, the page says why"
+            self.stdout.write(f"Next: {mend if counts['fail'] else log_in}.")
+        if write:
+            self._write()
         if counts["fail"]:
             sys.exit(1)
 
-    def _print_urls(self, urls: dict[str, str]) -> None:
-        self.stdout.write("Register at the OP:")
-        for name, url in urls.items():
-            self.stdout.write(f"  {name:<24} {url}")
-        self.stdout.write("")
-
     def _print(self, line: Line) -> None:
         self._show("")
-        style = getattr(self.style, STYLES[line.level])
-        self.stdout.write(f"{style(line.level)}  {line.name:<12}  {line.text}")
-        if line.level != "pass":
-            self.stdout.write(f"{'':20}{line.hint} See {MANUAL}#{line.anchor}")
+        level = getattr(self.style, STYLES[line.level])(line.level)
+        more = f"\n{'':20}{line.hint} See {MANUAL}#{line.anchor}" if line.level != "pass" else ""
+        self.stdout.write(f"{level}  {line.name:<12}  {line.text}{more}")
         self.stdout.flush()
-
-    def _print_end(self, counts: Counter[str]) -> None:
-        self.stdout.write(f"\n{counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed.")
-        ready = "Next: log in. If that fails, the page names its reason, and the manual says more of it."
-        self.stdout.write("Next: mend what failed, from the top, and run this again." if counts["fail"] else ready)
 
     def _show(self, address: str) -> None:
         """Show on a terminal which address is asked at the moment; "" removes that again."""
         if self.stderr.isatty():
-            self.stderr.write(f"\r\x1b[K{address and f'asking {address}'}", ending="")
+            self.stderr.write(f"\r\x1b[K{address and f'asking {address}'}", str, ending="")
             self.stderr.flush()
 
-    def _write(self) -> list[str]:
+    def _write(self) -> None:
         try:
-            done = doctor.write_endpoints()
+            self.stderr.write("\n".join(doctor.write_endpoints()), str)
         except ValueError as error:
             raise CommandError(f"Nothing was written: {error}") from error
-        for sentence in done:
-            self.stderr.write(sentence)
-        return done

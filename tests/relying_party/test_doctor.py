@@ -141,7 +141,7 @@ LINES: list[tuple[str, str, str, str, Callable[[Site], Any]]] = [
     ("warn", "proxy", "oidc.I002", "X-Forwarded-Proto", lambda site: site.set(SITE_URL="https://localhost")),
     ("fail", "sessions", "oidc.E001", "SESSION_ENGINE",
         lambda site: site.set(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies")),
-    ("fail", "sessions", "oidc.E002", "SESSION_COOKIE_SAMESITE", lambda site: site.set(SESSION_COOKIE_SAMESITE="Strict")),
+    ("fail", "sessions", "oidc.E002", "SAMESITE", lambda site: site.set(SESSION_COOKIE_SAMESITE="Strict")),
     ("warn", "sessions", "oidc.W005", "SESSION_COOKIE_SECURE", lambda site: site.set(SITE_URL="https://localhost")),
     ("fail", "sessions", "oidc.E009", "__Host-", lambda site: site.set(SESSION_COOKIE_NAME="__Host-sessionid")),
     ("fail", "cache", "oidc.E010", "memory of one process",
@@ -171,7 +171,7 @@ LINES: list[tuple[str, str, str, str, Callable[[Site], Any]]] = [
     ("fail", "scopes", "scope_refused", "lacks openid", lambda site: site.set(OIDC_RP_SCOPES="email")),
     ("warn", "scopes", "scope_refused", "lacks offline_access", lambda site: site.set(OIDC_RENEWAL="refresh_token")),
     ("warn", "scopes", "scope_refused", "all but groups", lambda site: site.set(OIDC_RP_SCOPES="openid email groups")),
-    ("warn", "groups", "groups_missing", "realm_access.roles", lambda site: site.set(OIDC_GROUPS_CLAIM="realm_access.roles")),
+    ("warn", "groups", "groups_missing", "not listed", lambda site: site.set(OIDC_GROUPS_CLAIM="realm_access.roles")),
     ("warn", "end-session", "end-session", "stays here", lambda site: site.op_says(end_session_endpoint=ABSENT)),
     ("warn", "back-channel", "back-channel", "does not say",
         lambda site: site.op_says(backchannel_logout_supported=ABSENT)),
@@ -508,7 +508,7 @@ def test_a_terminal_has_colours_and_sees_which_address_is_asked(site: Site) -> N
 def env_file(site: Site) -> Iterator[Path]:
     """A `.env` as a person has it, with comments, quotes and foreign line ends."""
     file = site.folder / ".env"
-    file.write_bytes(b"# mine\r\nSECRET_KEY='a b#c'\r\nOIDC_OP_TOKEN_ENDPOINT=\r\nexport OIDC_OP_JWKS_ENDPOINT=old\nX=1")
+    file.write_bytes(b"# me\r\nSECRET_KEY='a b#c'\r\nOIDC_OP_TOKEN_ENDPOINT=\r\nexport OIDC_OP_JWKS_ENDPOINT=old\nX=1")
     file.chmod(0o640)
     site.set(ENV_FILE=file)
     yield file
@@ -520,7 +520,7 @@ def test_endpoints_are_written_and_everything_else_is_kept(site: Site, env_file:
     op = site.op.issuer
     assert ran.code == 0
     assert env_file.read_bytes().decode() == (
-        f"# mine\r\nSECRET_KEY='a b#c'\r\nOIDC_OP_TOKEN_ENDPOINT={op}/token\r\nexport OIDC_OP_JWKS_ENDPOINT={op}/jwks\n"
+        f"# me\r\nSECRET_KEY='a b#c'\r\nOIDC_OP_TOKEN_ENDPOINT={op}/token\r\nexport OIDC_OP_JWKS_ENDPOINT={op}/jwks\n"
         f"X=1\nOIDC_OP_AUTHORIZATION_ENDPOINT={op}/authorize\nOIDC_OP_USER_ENDPOINT={op}/userinfo\n"
         f"OIDC_OP_END_SESSION_ENDPOINT={op}/end-session\n"
     )

@@ -7,7 +7,7 @@ from oidc.internal.conf import Conf
 # What this package reads; `oidc/README.md` explains each.
 SETTINGS = frozenset(name for name in vars(Conf) if name.startswith("OIDC_"))
 # Settings that a site's own policy usually reads.
-OF_SITES = {"OIDC_GROUPS_CLAIM", "OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}
+OF_SITES = {"OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}
 # Settings of mozilla-django-oidc that have no effect here, because this package always does what is safe.
 WITHOUT_EFFECT = {
     "OIDC_ALLOW_UNSECURED_JWT", "OIDC_MAX_STATES", "OIDC_NONCE_SIZE", "OIDC_PKCE_CODE_CHALLENGE_METHOD",

@@ -44,6 +44,7 @@ class Conf:
     # Users.
     OIDC_CREATE_USER: bool = True
     OIDC_USERNAME_ALGO: Any = None
+    OIDC_GROUPS_CLAIM: str = ""  # what the site's policy reads, for the doctor
     # Sessions.
     OIDC_STORE_ACCESS_TOKEN: bool = False
     OIDC_STORE_ID_TOKEN: bool = True  # the id_token_hint of logout

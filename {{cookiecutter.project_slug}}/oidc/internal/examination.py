@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from django.conf import settings
-
 from oidc import errors
 from oidc.errors import LoginError, shorten
 from oidc.internal import authorization, discovery, keys, provider, redirects, token_rules, transport
@@ -53,6 +51,7 @@ def examine(asking: Asking) -> Iterator[Line]:
         yield judge("issuer", True, f"It names itself {metadata['issuer']}, exactly as OIDC_OP_ISSUER does.")
     yield from endpoints(metadata)
     yield from announced(metadata)
+    steps: dict[str, Callable[[Asking], Iterator[Line]]]
     steps = {"keys": key_set, "client": client, "redirect": redirect, "tls": partial(hosts, metadata)}
     for name, step in steps.items():
         try:
@@ -99,12 +98,14 @@ def announced(metadata: Metadata) -> Iterator[Line]:
     missing = [scope for scope in asked if scope not in offered("scopes_supported")]
     needed = {"openid"} | ({"offline_access"} if conf.OIDC_RENEWAL == "refresh_token" else set())
     if lacking := needed - {*asked}:
-        text, hint = f"OIDC_RP_SCOPES lacks {', '.join(lacking)}.", "ID Tokens need openid, renewal in the background both."
+        text = f"OIDC_RP_SCOPES lacks {', '.join(lacking)}."
+        hint = "Without openid there is no ID Token; for offline_access see OIDC_RENEWAL."
         yield judge("scopes", False, text, hint, "fail" if "openid" in lacking else "warn")
-    text = f"OIDC_RP_SCOPES asks for {' '.join(asked)}; the OP lists all but {' '.join(missing) or 'none'}."
+    listed = f"all but {' '.join(missing)}" if missing else "each"
+    text = f"OIDC_RP_SCOPES asks for {' '.join(asked)}, and the OP lists {listed}."
     yield judge("scopes", not missing, text, "It need not list all: see whether the line `request` fails.")
 
-    claim = getattr(settings, "OIDC_GROUPS_CLAIM", "")
+    claim = conf.OIDC_GROUPS_CLAIM
     is_listed = bool({claim, claim.partition(".")[0]} & {*offered("claims_supported"), *asked})
     text = f"The policy reads groups from {claim or 'no claim'}, {'listed' if is_listed else 'not listed'} by the OP."
     hint = "Many OPs send a claim without listing it, once a mapper or a scope of the client says so."
@@ -151,7 +152,8 @@ def client(asking: Asking) -> Iterator[Line]:
         control = refusal and method != "none" and refused_code(secrets.token_urlsafe(32))
         is_known = refusal and (method == "none" or (control and is_another(control, refusal)))
         text = f"The OP {'accepts' if is_known else 'does not show whether it accepts'} the client ({method}, {why})."
-        yield judge("client", bool(is_known), text, "A made-up code leads to the same with another secret: log in to see.")
+        hint = "A made-up code leads to the same with another secret: log in to see."
+        yield judge("client", bool(is_known), text, hint)
 
 
 def refused_code(secret: str | None = None) -> LoginError | None:

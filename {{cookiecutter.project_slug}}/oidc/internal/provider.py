@@ -26,7 +26,7 @@ class Tokens:
 
 
 def exchange_code(code: str, redirect_uri: str, code_verifier: str, secret: str | None = None) -> Tokens:
-    """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5), with the client's own secret or another.
+    """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5), with the client's secret or another.
 
     Raises `LoginError`: one of `errors.OF_OP`, OP_ERROR, OP_RESPONSE or that of `transport.request`.
     """

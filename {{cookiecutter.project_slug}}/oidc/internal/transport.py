@@ -306,7 +306,7 @@ def breaker_of(endpoint: str) -> Breaker:
 
 
 def forget_breakers() -> None:
-    """Know nothing of any endpoint, as after a start: for the doctor, and for tests where an OP begins in place of another."""
+    """Know nothing of any endpoint, as after a start: for the doctor, and for tests in which OPs come and go."""
     for breaker in _breakers.values():
         breaker.stop()
     _breakers.clear()

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         urls, lines = doctor.urls_to_register(), []
         if not as_json:
             names = [f"  {name:<24} {url}" for name, url in urls.items()]
-            self.stdout.write("\n".join(["Register at the OP:", *names, ""]))
+            self.stdout.write("\n".join(["Register at the OP:", *names, "\n"]))
         for line in doctor.examine(self._show):
             lines.append(line)
             if not as_json:
@@ -39,8 +39,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"urls": urls, "lines": [*map(asdict, lines)]}, indent=2))
         else:
             self.stdout.write(f"\n{counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed.")
-            mend, log_in = "mend what failed, from the top, and run this again", "log in; if that fails, the page says why"
-            self.stdout.write(f"Next: {mend if counts['fail'] else log_in}.")
+            mend, done = "mend what failed, from the top, and run this again", "log in; if it fails, the page says why"
+            self.stdout.write(f"Next: {mend if counts['fail'] else done}.")
         if write:
             self._write()
         if counts["fail"]:

@@ -162,7 +162,7 @@ LINES: list[tuple[str, str, str, str, Callable[[Site], Any]]] = [
     ("fail", "endpoints", "op_response", "no token_endpoint", lambda site: site.op_says(token_endpoint=ABSENT)),
     ("warn", "endpoints", "op_response", "OIDC_OP_USER_ENDPOINT is",
         lambda site: site.set(OIDC_OP_USER_ENDPOINT=f"{site.op.issuer}/other")),
-    ("fail", "algorithm", "id_token_algorithm", "RS256, and the OP signs with ES256",
+    ("fail", "algorithm", "id_token_algorithm", "RS256, and the OP offers ES256",
         lambda site: site.op_says(id_token_signing_alg_values_supported=["ES256"])),
     ("warn", "algorithm", "id_token_algorithm", "does not say",
         lambda site: site.op_says(id_token_signing_alg_values_supported=ABSENT)),
@@ -171,13 +171,13 @@ LINES: list[tuple[str, str, str, str, Callable[[Site], Any]]] = [
     ("fail", "scopes", "scope_refused", "lacks openid", lambda site: site.set(OIDC_RP_SCOPES="email")),
     ("warn", "scopes", "scope_refused", "lacks offline_access", lambda site: site.set(OIDC_RENEWAL="refresh_token")),
     ("warn", "scopes", "scope_refused", "all but groups", lambda site: site.set(OIDC_RP_SCOPES="openid email groups")),
-    ("warn", "groups", "groups_missing", "not listed", lambda site: site.set(OIDC_GROUPS_CLAIM="realm_access.roles")),
+    ("warn", "groups", "groups_missing", "does not", lambda site: site.set(OIDC_GROUPS_CLAIM="realm_access.roles")),
     ("warn", "end-session", "end-session", "stays here", lambda site: site.op_says(end_session_endpoint=ABSENT)),
     ("warn", "back-channel", "back-channel", "does not say",
         lambda site: site.op_says(backchannel_logout_supported=ABSENT)),
-    ("fail", "keys", "id_token_key", "1 keys at", lambda site: site.op.jwks.__setitem__(0, jwk("P-256"))),
-    ("fail", "keys", "id_token_key", "1 are for RS256, and 0 of these", Site.sign_weakly),
-    ("warn", "keys", "id_token_key", "2 are for RS256, and 1 of these",
+    ("fail", "keys", "id_token_key", "has 1 keys: 0 for RS256", lambda site: site.op.jwks.__setitem__(0, jwk("P-256"))),
+    ("fail", "keys", "id_token_key", "1 for RS256, of which 0", Site.sign_weakly),
+    ("warn", "keys", "id_token_key", "2 for RS256, of which 1",
         lambda site: (good := site.op.jwks[0], site.sign_weakly(), site.op.jwks.append(good))),
     ("fail", "keys", "op_timeout", "in time",
         lambda site: (site.set(OIDC_TIMEOUT=0.3), site.op.faults.update({"/jwks": slow}))),
@@ -494,9 +494,11 @@ def test_a_terminal_has_colours_and_sees_which_address_is_asked(site: Site) -> N
     terminals = [StringIO(), StringIO()]
     for terminal in terminals:
         terminal.isatty = lambda: True  # type: ignore[method-assign]
+    site.patch.setenv("COLUMNS", "80")
     call_command("oidc_doctor", stdout=terminals[0], stderr=terminals[1], force_color=True)
     out, err = (terminal.getvalue() for terminal in terminals)
     assert "\x1b[32" in out
+    assert max(map(len, out.splitlines())) <= 80 + len("\x1b[32;1m\x1b[0m")
     assert f"asking {site.op.issuer}{DISCOVERY}" in err
     assert err.endswith("\r\x1b[K")
 

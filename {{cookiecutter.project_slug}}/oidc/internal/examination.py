@@ -86,12 +86,16 @@ def announced(metadata: Metadata) -> Iterator[Line]:
 
     wanted, found = conf.OIDC_RP_SIGN_ALGO, offered("id_token_signing_alg_values_supported")
     hint = f"Set it to one of {', '.join([name for name in found if name in keys.SUPPORTED] or keys.SUPPORTED)}."
-    text = f"OIDC_RP_SIGN_ALGO is {wanted}, and the OP signs with {' or '.join(found) or 'what it does not say'}."
+    theirs = (
+        "offers it" if wanted in found else f"offers {' or '.join(found)}" if found else "does not say what it offers"
+    )
+    text = f"OIDC_RP_SIGN_ALGO is {wanted}, and the OP {theirs}."
     yield judge("algorithm", wanted in found, text, hint, "fail" if found else "warn")
 
     found = offered("code_challenge_methods_supported")
     hint = "Allow S256 for this client. An OP that says nothing knows it, as Entra ID does, or ignores it."
-    text = f"PKCE is used with S256, and the OP offers {' and '.join(found) or 'what it does not say'}."
+    theirs = f"offers {' and '.join(found)}" if found else "does not say that it knows it"
+    text = f"PKCE is used with S256, and the OP {theirs}."
     yield judge("pkce", "S256" in found, text, hint, "fail" if found else "warn")
 
     asked = conf.OIDC_RP_SCOPES.split()
@@ -107,7 +111,8 @@ def announced(metadata: Metadata) -> Iterator[Line]:
 
     claim = conf.OIDC_GROUPS_CLAIM
     is_listed = bool({claim, claim.partition(".")[0]} & {*offered("claims_supported"), *asked})
-    text = f"The policy reads groups from {claim or 'no claim'}, {'listed' if is_listed else 'not listed'} by the OP."
+    text = f"Groups come from the claim {claim}, which the OP {'lists' if is_listed else 'does not list'}."
+    text = text if claim else "No claim has groups: OIDC_GROUPS_CLAIM is not set."
     hint = "Many OPs send a claim without listing it, once a mapper or a scope of the client says so."
     yield judge("groups", is_listed or not claim, text, hint)
 
@@ -130,7 +135,7 @@ def key_set(asking: Asking) -> Iterator[Line]:
     asking(url := discovery.required_endpoint("jwks_uri"))
     jwks = provider.fetch_jwks(url)
     fitting, usable = [jwk for jwk in jwks if keys.fits(jwk, {"alg": name})], keys.select(jwks, {"alg": name})
-    text = f"Of {len(jwks)} keys at {url}, {len(fitting)} are for {name}, and {len(usable)} of these can be used."
+    text = f"{url} has {len(jwks)} keys: {len(fitting)} for {name}, of which {len(usable)} can be used."
     hint = "Let the OP make new keys: RSA of 2048 bits or more, with `use` and `alg` that fit."
     yield judge("keys", 0 < len(fitting) == len(usable), text, hint, "warn" if usable else "fail")
 
@@ -205,8 +210,10 @@ def objection(response: dict[str, str]) -> Line:
     reason = errors.OF_OP.get(error, errors.OP_ERROR)
     if reason in (errors.SCOPE_REFUSED, errors.CLIENT_REFUSED):
         return of_error("request", LoginError(reason, description, op_error=shorten(error)))
-    text = f"The OP's response to a request with prompt=none is {shorten(error or 'a code')} {description}"
-    return judge("request", error in QUIET or "code" in response, text, "If logins work, see OIDC_RENEWAL.")
+    if error in QUIET or "code" in response:
+        return judge("request", True, "The OP has no objection to the request, and asks people to log in.")
+    text = f"The OP objects to a request with prompt=none: {shorten(error)} {description}"
+    return judge("request", False, text, "If logins work, see OIDC_RENEWAL.")
 
 
 def hosts(metadata: Metadata, asking: Asking) -> Iterator[Line]:

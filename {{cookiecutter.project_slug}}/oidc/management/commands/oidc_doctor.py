@@ -4,6 +4,8 @@ import json
 import sys
 from collections import Counter
 from dataclasses import asdict
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -12,6 +14,7 @@ from oidc import doctor
 from oidc.doctor import Line
 from oidc.errors import MANUAL
 
+INDENT = 20
 STYLES = {"pass": "SUCCESS", "warn": "WARNING", "fail": "ERROR"}
 
 
@@ -49,8 +52,11 @@ class Command(BaseCommand):
     def _print(self, line: Line) -> None:
         self._show("")
         level = getattr(self.style, STYLES[line.level])(line.level)
-        more = f"\n{'':20}{line.hint} See {MANUAL}#{line.anchor}" if line.level != "pass" else ""
-        self.stdout.write(f"{level}  {line.name:<12}  {line.text}{more}")
+        texts = [line.text] if line.level == "pass" else [line.text, line.hint, f"See {MANUAL}#{line.anchor}"]
+        # A terminal breaks lines anywhere; whatever else reads this wants whole ones.
+        width = max(60, get_terminal_size().columns - INDENT) if self.stdout.isatty() else sys.maxsize
+        parts = [part for text in texts for part in wrap(text, width, break_long_words=False, break_on_hyphens=False)]
+        self.stdout.write(f"{level}  {line.name:<12}  " + f"\n{'':{INDENT}}".join(parts))
         self.stdout.flush()
 
     def _show(self, address: str) -> None:

@@ -327,7 +327,7 @@ def test_a_set_of_keys_is_not_asked_for_where_it_is_not_used(site: Site) -> None
     site.op.sign_with("HS256")
     site.set(OIDC_RP_SIGN_ALGO="HS256")
     assert [line.level for line in examine() if line.name in ("algorithm", "keys")] == ["pass", "pass"]
-    assert not [asked for asked in site.op.asked("/jwks") if "json" not in asked.headers.get("Accept", "")]
+    assert site.op.asked("/jwks") == []
 
 
 def test_a_certificate_that_lasts_passes_with_its_days(site: Site) -> None:
@@ -345,13 +345,11 @@ def test_an_untrusted_certificate_is_named_as_the_cause(site: Site) -> None:
 
 
 def test_an_age_that_a_cache_names_is_no_offset_of_the_clock(site: Site) -> None:
-    document = {"issuer": site.op.issuer}
     site.clock(-3600)
-    site.op.endpoints["/token"] = site.op.endpoints["/token"]
     seen = transport.look(f"{site.op.issuer}{DISCOVERY}")
     aged = replace(seen, headers={**seen.headers, "Age": "3600"})
     assert examination.clock(seen).level == "fail"
-    assert examination.clock(aged).level == "pass", document
+    assert examination.clock(aged).level == "pass"
 
 
 # Half-configured and hostile
@@ -398,11 +396,12 @@ def test_an_op_that_was_down_a_moment_ago_is_asked_all_the_same(site: Site) -> N
     assert {line.level for line in examine()} == {"pass"}
 
 
-def test_what_the_site_remembers_of_the_op_hides_nothing_and_is_brought_up_to_date(site: Site, browser: Any) -> None:
+def test_what_the_site_remembers_of_the_op_hides_nothing_and_is_brought_up_to_date(site: Site) -> None:
     examine()
     site.op_says(id_token_signing_alg_values_supported=["ES256"])
     assert [line.name for line in said("fail")] == ["algorithm"]
-    assert documents.document("metadata", site.op.issuer, pytest.fail, documents.Lifetime(60, 60)) | {} != {}
+    kept = documents.document("metadata", site.op.issuer, pytest.fail, documents.Lifetime(60, 60))
+    assert kept["id_token_signing_alg_values_supported"] == ["ES256"]
 
 
 def test_an_op_that_hangs_everywhere_is_left_in_time(site: Site) -> None:

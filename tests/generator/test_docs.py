@@ -12,7 +12,7 @@ from tests.rendering import REPOSITORY, SITE
 
 DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("[0-9]*.md"))
 DOCS = sorted((REPOSITORY / "docs").rglob("*.md"))
-LINKING = [*sorted(REPOSITORY.glob("*.md")), *DOCS, SITE / "oidc" / "README.md"]
+LINKING = [*sorted(REPOSITORY.glob("*.md")), *DOCS, *sorted((SITE / "oidc").glob("*.md"))]
 
 CODE_BLOCK = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 # A test by its file, or its path, and its name.
@@ -41,8 +41,8 @@ def functions_in(path: str) -> set[str]:
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors that GitHub makes of a document's headings."""
-    found: set[str] = set()
+    """Return the anchors that GitHub makes of a document's headings, and those that it has itself."""
+    found: set[str] = set(re.findall(r'<a id="([^"]+)">', prose(document)))
     for heading in HEADING.findall(prose(document)):
         slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         repeated = (f"{slug}-{number}" for number in range(1, 1000))

@@ -16,8 +16,8 @@ from mozilla_django_oidc import auth, middleware, views
 from oidc import backends, logout
 from oidc import middleware as own_middleware
 from oidc import views as own_views
-from oidc.checks import OF_LIBRARY, WITHOUT_EFFECT
 from oidc.internal.conf import Conf
+from oidc.names import OF_LIBRARY, WITHOUT_EFFECT
 
 OVERRIDES = [
     (backends.OIDCAuthenticationBackend, auth.OIDCAuthenticationBackend),

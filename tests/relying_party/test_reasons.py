@@ -186,7 +186,8 @@ def test_what_is_read_when_a_login_fails(
 
     page = unescape(response.content.decode())
     assert all(str(text) in page for text in (reason.explanation, reason.action, refusal["reference"]))
-    assert all(text in page for text in (f"<code>{reason.code}</code>", reason.hint))
+    manual = f"oidc/TROUBLESHOOTING.md#{reason.code}"
+    assert all(text in page for text in (f"<code>{reason.code}</code>", reason.hint, f"<code>{manual}</code>"))
     assert ("Use another account" in page) == (reason.kind is Kind.REFUSED)
 
     (line,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("login refused")]

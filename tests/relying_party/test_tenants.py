@@ -84,15 +84,15 @@ def test_a_key_signs_for_the_tenants_that_it_names(entra, browser, scope: str, o
 def test_without_a_list_nobody_may_and_the_check_says_so(entra, browser, settings) -> None:
     settings.OIDC_TENANTS = []
     assert browser.outcome() == "metadata_invalid"
-    assert "oidc.E006" in {message.id for message in run_checks()}
+    assert "oidc.E011" in {message.id for message in run_checks()}
     settings.OIDC_TENANTS = [TENANT]
-    assert "oidc.E006" not in {message.id for message in run_checks()}
+    assert "oidc.E011" not in {message.id for message in run_checks()}
 
 
 @pytest.mark.parametrize("wrong", [["contoso.onmicrosoft.com"], [TENANT, "*"], TENANT, [TENANT.upper()]])
 def test_the_list_has_ids_and_nothing_else(entra, settings, wrong) -> None:
     settings.OIDC_TENANTS = wrong
-    assert "oidc.E006" in {message.id for message in run_checks()}
+    assert "oidc.E011" in {message.id for message in run_checks()}
 
 
 def test_metadata_of_another_template_is_refused(entra, browser) -> None:

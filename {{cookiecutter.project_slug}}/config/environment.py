@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from oidc.names import SETTINGS
+
 T = TypeVar("T")
 ENV_LINE = re.compile(r"(export )?[A-Za-z0-9_]+=|#|\Z")
 WEB_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s#]*)?(\?[^\s#]*)?")
@@ -27,6 +29,9 @@ class Environment:
     there is a `hint` is required; the hint says where to get one.
     """
 
+    # `manage.py oidc_doctor` alone goes on and prints the problems among everything else that it finds.
+    is_lenient = False
+
     def __init__(self, env_file: Path) -> None:
         self._problems: list[str] = []
         self._known: set[str] = set()
@@ -36,13 +41,18 @@ class Environment:
         """Remember that the variable `name` is wrong; `text` says how, and what to do."""
         self._problems.append(f"{name} {text}")
 
-    def check(self) -> None:
-        """Raise `ImproperlyConfigured` for all problems so far, and for each `OIDC_*` variable that nothing reads."""
+    def check(self) -> list[str]:
+        """Raise `ImproperlyConfigured` for all problems so far, and for each `OIDC_*` variable that nothing reads.
+
+        Return them where `is_lenient` is on.
+        """
         for name in sorted({key.removesuffix("_FILE") for key in os.environ if key.startswith("OIDC_")} - self._known):
             nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0)[0]
-            self.problem(name, f"is not a variable of this site. The nearest one is {nearest}.")
-        if self._problems:
+            hint = "It is a plain setting: set it in config/settings.py." if name in SETTINGS else ""
+            self.problem(name, f"is not a variable of this site. {hint or f'The nearest one is {nearest}.'}")
+        if self._problems and not self.is_lenient:
             raise ImproperlyConfigured("\n  - ".join(["The environment has problems:", *self._problems]))
+        return self._problems
 
     def text(self, name: str, default: str = "", hint: str = "") -> str:
         """Return the value as it is."""

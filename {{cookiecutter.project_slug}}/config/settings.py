@@ -15,7 +15,8 @@ from config.environment import LOOPBACK_HOSTS, Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+ENV_FILE = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+env = Environment(ENV_FILE)
 
 # Core
 # https://docs.djangoproject.com/en/stable/ref/settings/#core-settings
@@ -236,4 +237,4 @@ LOGGING = {
     },
 }
 
-env.check()
+ENVIRONMENT_PROBLEMS = env.check()

@@ -1,43 +1,30 @@
 """System checks for what would make logins fail or unsafe, as far as it can be known without asking the OP.
 
-https://docs.djangoproject.com/en/stable/topics/checks/
+`oidc/TROUBLESHOOTING.md` explains each by its id. https://docs.djangoproject.com/en/stable/topics/checks/
 """
 
+import os
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.core.checks import Warning as CheckWarning
+from django.http.request import split_domain_port, validate_host
+from django.urls import NoReverseMatch
 
-from oidc.internal import discovery, keys, tenants
-from oidc.internal.conf import Conf, conf
+from oidc import names
+from oidc.internal import discovery, keys, redirects, tenants
+from oidc.internal.conf import conf
 
-# Settings of mozilla-django-oidc that have no effect here, because this package always does what is safe.
-WITHOUT_EFFECT = {
-    "OIDC_ALLOW_UNSECURED_JWT", "OIDC_MAX_STATES", "OIDC_NONCE_SIZE", "OIDC_PKCE_CODE_CHALLENGE_METHOD",
-    "OIDC_PKCE_CODE_VERIFIER_SIZE", "OIDC_REDIRECT_REQUIRE_HTTPS", "OIDC_STATE_SIZE", "OIDC_TOKEN_USE_BASIC_AUTH",
-    "OIDC_USE_NONCE", "OIDC_USE_PKCE", "OIDC_VERIFY_JWT", "OIDC_VERIFY_KID", "OIDC_VERIFY_SSL",
-}  # fmt: skip
-NO_PAGE = "A failed login gets a page here: put your own into templates/oidc/login_failed.html."
-NO_API = "mozilla_django_oidc.contrib.drf does not work with this backend: see oidc/README.md."
-OF_LIBRARY = {"LOGIN_REDIRECT_URL_FAILURE": NO_PAGE, "OIDC_DRF_AUTH_BACKEND": NO_API}
-# Settings that a site's own policy usually reads.
-OF_SITES = {"OIDC_GROUPS_CLAIM", "OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}
+# What Django takes while DEBUG is on and ALLOWED_HOSTS is empty.
+OF_DEBUG = [".localhost", "127.0.0.1", "[::1]"]
 
 
 @register(Tags.security)
 def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Settings have values with which logins work and are safe."""
-    if conf.SESSION_ENGINE.endswith(".signed_cookies"):
-        # They also cannot be ended, and would show tokens to the browser.
-        message = "SESSION_ENGINE keeps sessions in cookies, which can be replayed after logout."
-        yield Error(message, "Use django.contrib.sessions.backends.db, cached_db or cache.", id="oidc.E001")
-    if conf.SESSION_COOKIE_SAMESITE == "Strict":
-        # It is not sent when the OP redirects back, so every login would seem to be lost.
-        message = 'SESSION_COOKIE_SAMESITE is "Strict": the browser would not show the session after a login.'
-        yield Error(message, 'Use "Lax", Django\'s default.', id="oidc.E002")
+    """What is set about the OP has values with which logins work and are safe."""
     try:
         if conf.OIDC_RP_IDP_SIGN_KEY:
             keys.load_public_key(conf.OIDC_RP_IDP_SIGN_KEY)
@@ -55,7 +42,7 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
     has_tenants = conf.OIDC_TENANTS or not tenants.MANY_TENANTS.fullmatch(conf.OIDC_OP_ISSUER)
     if not has_tenants or not all(map(tenants.TENANT_ID.fullmatch, conf.OIDC_TENANTS)):
         hint = "List the ids of the tenants whose people may log in, in small letters: OIDC_OP_ISSUER is that of many."
-        yield Error("OIDC_TENANTS is empty, or has something else than ids of tenants.", hint, id="oidc.E006")
+        yield Error("OIDC_TENANTS is empty, or has something else than ids of tenants.", hint, id="oidc.E011")
     if "HS256" in algorithms.values() and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
         # A secret that signs has to be as long as the hash (RFC 7518 3.2).
         message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."
@@ -65,22 +52,80 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
 @register(Tags.security)
 def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
     """Every setting for logins is one that somebody reads: a misspelled one would be ignored."""
-    known = {name for name in vars(Conf) if name.startswith("OIDC_")} | OF_SITES
-    for name in sorted({name for name in dir(settings) if name.startswith("OIDC_") or name in OF_LIBRARY} - known):
-        if name in OF_LIBRARY:
-            hint = OF_LIBRARY[name]
-        elif name in WITHOUT_EFFECT:
-            hint = "Remove it: what it turns on is always on here, and what it turns off cannot be turned off."
-        elif nearest := get_close_matches(name, known, 1):
-            hint = f"Did you mean {nearest[0]}?"
-        else:
-            hint = "Rename it if it is your own: OIDC_ belongs to logins."
-        yield CheckWarning(f"Nothing reads the setting {name}.", hint, id="oidc.W002")
+    for name in names.unread(dir(settings)):
+        yield CheckWarning(f"Nothing reads the setting {name}.", names.hint(name), id="oidc.W002")
+
+
+@register(Tags.security)
+def check_address(**kwargs: Any) -> Iterator[CheckMessage]:
+    """The OP can send browsers back to SITE_URL, and this site serves them there."""
+    site = urlsplit(conf.SITE_URL)
+    if site.scheme not in ("http", "https") or not site.hostname:
+        message = "SITE_URL is not a URL, and the redirect URI of every login begins with it."
+        yield Error(message, "Set it to where people find this site, such as https://app.example.org.", id="oidc.E006")
+    elif not validate_host(split_domain_port(site.netloc)[0], settings.ALLOWED_HOSTS or OF_DEBUG * settings.DEBUG):
+        message = f"ALLOWED_HOSTS does not have {site.hostname}, so whoever comes back from the OP gets 400."
+        yield Error(message, "Add the host of SITE_URL to it.", id="oidc.E007")
+    elif site.scheme == "http" and site.hostname not in discovery.LOOPBACK_HOSTS:
+        message = "SITE_URL is plain http: codes and session cookies can be read on their way."
+        yield CheckWarning(message, "Serve the site over https, and set SITE_URL to that.", id="oidc.W003")
+    elif site.scheme == "https" and not {conf.SITE_URL, "*"} & {*map(_pattern, settings.CSRF_TRUSTED_ORIGINS)}:
+        message = "CSRF_TRUSTED_ORIGINS does not have SITE_URL: behind a proxy that ends TLS, forms are refused."
+        yield CheckWarning(message, f"Add {conf.SITE_URL} to it.", id="oidc.W004")
+    try:
+        redirects.callback_url()
+    except NoReverseMatch:
+        message = "OIDC_AUTHENTICATION_CALLBACK_URL is not the name of a URL pattern of this site."
+        hint = "Leave it unset; the host of the redirect URI is that of SITE_URL."
+        yield Error(message, hint, id="oidc.E008")
+
+
+def _pattern(origin: str) -> str:
+    return "*" if "*" in origin else origin
+
+
+@register(Tags.security, deploy=True)
+def check_proxy(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Behind a proxy that ends TLS, Django knows that people use https."""
+    if conf.SITE_URL.startswith("https://") and not settings.SECURE_PROXY_SSL_HEADER:
+        message = "X-Forwarded-Proto is not believed: behind a proxy that ends TLS, pages redirect to themselves."
+        hint = "If the proxy always sets that header itself, set TRUST_PROXY_HEADERS=true (SECURE_PROXY_SSL_HEADER)."
+        yield Info(message, hint, id="oidc.I002")
+
+
+@register(Tags.security)
+def check_sessions(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Sessions end when they should, and browsers keep their cookies over a login."""
+    if conf.SESSION_ENGINE.endswith(".signed_cookies"):
+        # They also cannot be ended, and would show tokens to the browser.
+        message = "SESSION_ENGINE keeps sessions in cookies, which can be replayed after logout."
+        yield Error(message, "Use django.contrib.sessions.backends.db, cached_db or cache.", id="oidc.E001")
+    if conf.SESSION_COOKIE_SAMESITE == "Strict":
+        # It is not sent when the OP redirects back, so every login would seem to be lost.
+        message = 'SESSION_COOKIE_SAMESITE is "Strict": the browser would not show the session after a login.'
+        yield Error(message, 'Use "Lax", Django\'s default.', id="oidc.E002")
+    is_secure = conf.SITE_URL.startswith("https://")
+    wanted = {"SESSION_COOKIE_SECURE": is_secure, "CSRF_COOKIE_SECURE": is_secure, "SESSION_COOKIE_HTTPONLY": True}
+    for name in (name for name, value in wanted.items() if bool(getattr(settings, name)) != value):
+        message = f"{name} is {getattr(settings, name)}, which does not go with SITE_URL, {conf.SITE_URL or 'not set'}."
+        yield CheckWarning(message, f"Set it to {wanted[name]}.", id="oidc.W005")
+    is_bound = settings.SESSION_COOKIE_SECURE and not settings.SESSION_COOKIE_DOMAIN
+    if conf.SESSION_COOKIE_NAME.startswith("__Host-") and not (is_bound and settings.SESSION_COOKIE_PATH == "/"):
+        message = "SESSION_COOKIE_NAME begins with __Host-, and browsers refuse the cookie as it is."
+        hint = "Such a cookie is secure, and has the path / and no domain; or use another name."
+        yield Error(message, hint, id="oidc.E009")
 
 
 @register(Tags.security, deploy=True)
 def check_cache(**kwargs: Any) -> Iterator[CheckMessage]:
     """All processes share a cache, or each of them fetches the OP's keys for itself."""
-    if conf.CACHES["default"]["BACKEND"].endswith((".LocMemCache", ".DummyCache")):
-        message = "CACHE_URL is not set: the processes of this site do not share the OP's keys and spent attempts."
-        yield Info(message, "Set CACHE_URL to a shared cache, e.g. redis://host:6379/0.", id="oidc.I001")
+    # A site in production has several processes sooner or later, on this machine or on others.
+    is_alone = settings.DEBUG and os.environ.get("WEB_CONCURRENCY", "1") in ("", "1")
+    if is_alone or not conf.CACHES["default"]["BACKEND"].endswith((".LocMemCache", ".DummyCache")):
+        return
+    hint = "Set CACHE_URL to a shared cache, e.g. redis://host:6379/0."
+    if conf.SESSION_ENGINE.endswith(".cache"):
+        message = "SESSION_ENGINE keeps sessions in the memory of one process, and the others do not know them."
+        yield Error(message, hint, id="oidc.E010")
+    message = "CACHE_URL is not set: the processes of this site do not share the OP's keys and spent attempts."
+    yield Info(message, hint, id="oidc.I001")

@@ -13,6 +13,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+# Says more of each reason, under its code as the anchor.
+MANUAL = "oidc/TROUBLESHOOTING.md"
 _AGAIN = _("Please try again.")
 _LATER = _("Please wait a minute, then try again.")
 _TELL = _("If it happens again, give your administrator the reference below.")

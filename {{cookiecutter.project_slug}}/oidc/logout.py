@@ -62,6 +62,12 @@ def home_url() -> str:
     return resolve_url(conf.LOGOUT_REDIRECT_URL or "/")
 
 
+def return_url() -> str:
+    """Return the post-logout redirect URI: where the OP sends the browser after a logout."""
+    home = home_url()
+    return conf.SITE_URL + home if home.startswith("/") else home
+
+
 def end_session_url(request: HttpRequest) -> str:
     """Return where the browser goes after the local logout; OIDC_OP_LOGOUT_URL_METHOD points here.
 
@@ -85,9 +91,7 @@ def _url_at_op(id_token: str = "") -> str:
     except LoginError as error:
         logger.warning("logout stays local reason=%s detail=%s", error.reason.code, error.detail)
         return ""
-    home = home_url()
-    back = conf.SITE_URL + home if home.startswith("/") else home
-    parameters = logout_parameters(conf.OIDC_LOGOUT_DIALECT, back, id_token)
+    parameters = logout_parameters(conf.OIDC_LOGOUT_DIALECT, return_url(), id_token)
     return redirects.with_query(endpoint, parameters) if endpoint else ""
 
 

@@ -219,6 +219,7 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
     logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why)
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     known = {name: getattr(error, name) for name in ("detail", "hint", "op_error", "endpoint")}
+    known["manual"] = f"{errors.MANUAL}#{reason.code}" if reason in errors.REASONS else ""
     context = {
         "explanation": reason.explanation,
         "action": reason.action,

@@ -21,6 +21,7 @@ PRODUCTION = {
     "SITE_URL": "https://app.example.org",
     "DATABASE_URL": "postgres://site:unused@db.example.org/site",
     "CACHE_URL": "rediss://cache.example.org:6379/0",
+    "TRUST_PROXY_HEADERS": "true",
     "OIDC_OP_ISSUER": "https://op.example.org",
     "OIDC_RP_CLIENT_ID": "site",
     "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),
@@ -83,6 +84,20 @@ def test_an_unknown_variable_is_a_problem_that_names_the_nearest_one(env, monkey
     env.words("OIDC_STAFF_GROUPS")
     env.words("OIDC_SUPERUSER_GROUPS")
     assert "is not a variable of this site. The nearest one is OIDC_STAFF_GROUPS." in problems(env)
+
+
+def test_a_plain_setting_is_not_taken_for_a_variable(env, monkeypatch) -> None:
+    monkeypatch.setenv("OIDC_TIMEOUT", "10")
+    env.words("OIDC_STAFF_GROUPS")
+    plain = "OIDC_TIMEOUT is not a variable of this site. It is a plain setting: set it in config/settings.py."
+    assert plain in problems(env)
+
+
+def test_the_doctor_alone_goes_on_without_an_environment_and_reports_it() -> None:
+    result = python("manage.py", "oidc_doctor", DATABASE_URL="sqlite://:memory:", OIDC_STAFF_GROUP="staff")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "SITE_URL is not set." in result.stdout
+    assert "OIDC_STAFF_GROUP is not a variable of this site." in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -68,14 +68,19 @@ def leave(request: HttpRequest, attempt: Attempt, extra: Mapping[str, Any] | Non
     `extra` are further parameters of the authorization request; they cannot replace those of the protocol.
     Raises `LoginError` if the OP's metadata cannot be had.
     """
-    endpoint = discovery.required_endpoint("authorization_endpoint")
     further = {**conf.OIDC_AUTH_REQUEST_EXTRA_PARAMS, **(extra or {})}
     # Percent-encoded as in a Location header: JSON would make six characters of each that is not ASCII.
     next_url = iri_to_uri(attempt.next)
     attempt = replace(_asking(attempt, further), next=next_url if len(next_url) <= MAX_NEXT_CHARACTERS else "")
-    response = HttpResponseRedirect(redirects.with_query(endpoint, {**further, **_parameters(attempt)}))
+    response = HttpResponseRedirect(request_url(attempt, further))
     _remember(request, response, attempt)
     return response
+
+
+def request_url(attempt: Attempt, further: Mapping[str, Any]) -> str:
+    """Return the URL of an authorization request; raises `LoginError` if the OP's metadata cannot be had."""
+    endpoint = discovery.required_endpoint("authorization_endpoint")
+    return redirects.with_query(endpoint, {**further, **_parameters(attempt)})
 
 
 def take(request: HttpRequest, state: str) -> Attempt:

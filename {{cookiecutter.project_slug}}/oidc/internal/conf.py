@@ -45,6 +45,7 @@ class Conf:
     # Users.
     OIDC_CREATE_USER: bool = True
     OIDC_USERNAME_ALGO: Any = None
+    OIDC_GROUPS_CLAIM: str = ""  # what the site's policy reads, for the doctor
     # Sessions.
     OIDC_STORE_ACCESS_TOKEN: bool = False
     OIDC_STORE_ID_TOKEN: bool = True  # the id_token_hint of logout
@@ -68,6 +69,8 @@ class Conf:
     SESSION_COOKIE_NAME: str = ""
     SESSION_COOKIE_SAMESITE: str = ""
     CACHES: Mapping[str, Any] = {}
+    ENV_FILE: Any = None  # the path of `.env`, and what is wrong with the environment, for the doctor
+    ENVIRONMENT_PROBLEMS: Sequence[str] = ()
 
     if not TYPE_CHECKING:  # a type checker would take any name, if it saw this
 

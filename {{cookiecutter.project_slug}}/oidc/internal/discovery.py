@@ -55,6 +55,13 @@ def refetch() -> dict[str, Any] | None:
     return document
 
 
+def fetch_anew() -> dict[str, Any]:
+    """Return the discovery document as it is now, which the whole site uses from then on; raises `LoginError`."""
+    document: dict[str, Any]
+    document = documents.replaced("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
+    return document
+
+
 def _fetch(issuer: str) -> dict[str, Any]:
     try:
         return check_metadata(transport.get_json(metadata_url(issuer)), tenants.template())
@@ -84,13 +91,23 @@ def metadata_url(issuer: str) -> str:
 def check_metadata(document: dict[str, Any], issuer: str) -> dict[str, Any]:
     """Return `document` if it may be believed (Discovery 4.3), else raise `LoginError` (METADATA_INVALID)."""
     if document.get("issuer") != issuer:
-        found = shorten(document.get("issuer"))
-        raise LoginError(errors.METADATA_INVALID, f"issuer is {found}, expected {issuer!r}")
+        error = LoginError(errors.METADATA_INVALID, f"issuer is {shorten(document.get('issuer'))}, expected {issuer!r}")
+        error.hint = _near_miss(document.get("issuer"), issuer) or error.hint
+        raise error
     for name in ENDPOINTS:
         # Some OPs write null or an empty text for "none".
         if document.get(name) not in (None, "") and not is_safe_endpoint(document[name]):
             raise LoginError(errors.METADATA_INVALID, f"{name} is not an https URL: {shorten(document[name])}")
     return document
+
+
+def _near_miss(found: object, issuer: str) -> str:
+    """Return the hint for an OP that spells itself in another way than the settings do, "" if it is another host."""
+    if not is_safe_endpoint(found) or urlsplit(str(found)).netloc != urlsplit(issuer).netloc:
+        return ""
+    if "{" in str(found):  # Entra ID, for many tenants at once
+        return "Name your own tenant in OIDC_OP_ISSUER, by its id."
+    return f"Set OIDC_OP_ISSUER to {found}, with or without a slash at the end as it is here."
 
 
 def is_safe_endpoint(url: object) -> bool:

@@ -65,6 +65,11 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifeti
         raise
 
 
+def replaced(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any:
+    """Return a newly fetched document, whenever there was one before; raises the `LoginError` of `fetch`."""
+    return _store(_key(kind, url), fetch(url), lifetime.kept)
+
+
 def once(key: str, seconds: int) -> bool:
     """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
     return bool(_cached(cache.add, key, 1, seconds, otherwise=True))

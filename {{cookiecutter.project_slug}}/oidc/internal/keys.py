@@ -82,7 +82,7 @@ def select(jwks: list[dict[str, Any]], header: Claims, scopes: Collection[str] |
     Where there are `scopes` (`tenants.scopes_of_keys`), its `issuer` is one of them. Keys that are broken or unknown
     are passed over. A token without kid fits every key of its type; several results would make the choice a guess.
     """
-    fitting = [jwk for jwk in jwks if _fits(jwk, header) and (scopes is None or jwk.get("issuer") in scopes)]
+    fitting = [jwk for jwk in jwks if fits(jwk, header) and (scopes is None or jwk.get("issuer") in scopes)]
     return [key for jwk in fitting if (key := _parse(jwk, header["alg"])) is not None]
 
 
@@ -108,7 +108,8 @@ def load_public_key(value: str | bytes) -> Any:
     return key
 
 
-def _fits(jwk: dict[str, Any], header: Claims) -> bool:
+def fits(jwk: dict[str, Any], header: Claims) -> bool:
+    """Tell whether a key is said to be for tokens with this JOSE header; it may be broken or weak all the same."""
     key_type, curve = KEY_TYPES[header["alg"]]
     operations = jwk.get("key_ops")
     return (

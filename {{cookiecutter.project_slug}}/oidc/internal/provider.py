@@ -30,13 +30,13 @@ def check_responds() -> None:
     transport.check_responds(discovery.required_endpoint("token_endpoint"))
 
 
-def exchange_code(code: str, redirect_uri: str, code_verifier: str) -> Tokens:
-    """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5).
+def exchange_code(code: str, redirect_uri: str, code_verifier: str, secret: str | None = None) -> Tokens:
+    """Exchange an authorization code for tokens (RFC 6749 4.1.3, RFC 7636 4.5), with the client's secret or another.
 
     Raises `LoginError`: one of `errors.OF_OP`, OP_ERROR, OP_RESPONSE or that of `transport.request`.
     """
     form = {"code": code, "redirect_uri": redirect_uri, "code_verifier": code_verifier}
-    return _ask_for_tokens({"grant_type": "authorization_code", **form})
+    return _ask_for_tokens({"grant_type": "authorization_code", **form}, secret)
 
 
 def refresh(refresh_token: str) -> Tokens:
@@ -70,8 +70,8 @@ def fetch_jwks(url: str) -> list[dict[str, Any]]:
     return [key for key in keys if isinstance(key, dict)]
 
 
-def _ask_for_tokens(form: dict[str, str]) -> Tokens:
-    headers = _authenticate_client(form)
+def _ask_for_tokens(form: dict[str, str], secret: str | None = None) -> Tokens:
+    headers = _authenticate_client(form, conf.OIDC_RP_CLIENT_SECRET if secret is None else secret)
     secrets = [*form.values(), conf.OIDC_RP_CLIENT_SECRET, *(value.split()[-1] for value in headers.values())]
     url = discovery.required_endpoint("token_endpoint")
     # Who is refused begins anew with another code, while a refresh token may be good once.
@@ -94,20 +94,20 @@ def _ask_for_tokens(form: dict[str, str]) -> Tokens:
     )
 
 
-def _authenticate_client(form: dict[str, str]) -> dict[str, str]:
+def _authenticate_client(form: dict[str, str], secret: str) -> dict[str, str]:
     """Add the client's credentials to `form`, or return them as a header (RFC 6749 2.3.1)."""
-    method, _ = _client_method()
+    method, _ = client_method()
     if method == "client_secret_basic":
         # The credentials are form-encoded first, or a colon or a percent sign in them would change them.
-        pair = f"{quote_plus(conf.OIDC_RP_CLIENT_ID)}:{quote_plus(conf.OIDC_RP_CLIENT_SECRET)}"
+        pair = f"{quote_plus(conf.OIDC_RP_CLIENT_ID)}:{quote_plus(secret)}"
         return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
     form["client_id"] = conf.OIDC_RP_CLIENT_ID
     if method == "client_secret_post":
-        form["client_secret"] = conf.OIDC_RP_CLIENT_SECRET
+        form["client_secret"] = secret
     return {}
 
 
-def _client_method() -> tuple[str, str]:
+def client_method() -> tuple[str, str]:
     """Return how the client authenticates, and by whose choice."""
     if conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD:
         return conf.OIDC_TOKEN_ENDPOINT_AUTH_METHOD, "by OIDC_TOKEN_ENDPOINT_AUTH_METHOD"
@@ -133,5 +133,5 @@ def _token_error(response: Response, body: dict[str, Any], secrets: list[str]) -
     reason = errors.OF_OP.get(op_error, errors.OP_ERROR) if isinstance(op_error, str) else errors.OP_RESPONSE
     detail = f"HTTP {response.status} {shorten(_without(secrets, str(body.get('error_description', ''))))}"
     if reason is errors.CLIENT_REFUSED:
-        detail += "; sent {}, {}".format(*_client_method())
+        detail += "; sent {}, {}".format(*client_method())
     return LoginError(reason, detail, op_error=shorten(_without(secrets, str(op_error))), endpoint=response.endpoint)

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +59,17 @@ class Response:
         return LoginError(errors.OP_RESPONSE, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the OP responded: HTTP `status`, `headers`, when it was `asked` and they `came`, the peer's `certificate`."""
+
+    status: int
+    headers: Mapping[str, str]
+    asked: float
+    came: float
+    certificate: Mapping[str, Any]
+
+
 def request(method: str, endpoint: str, *, is_expendable: bool = True, **options: Any) -> Response:
     """Send one request and return the whole response, within OIDC_TIMEOUT seconds.
 
@@ -98,6 +109,27 @@ def check_responds(endpoint: str) -> None:
         breaker.check()
 
 
+def look(url: str) -> Look:
+    """Send a GET past the breaker and return what comes, a redirect too, within OIDC_TIMEOUT seconds.
+
+    Raises `LoginError`: OP_UNREACHABLE or OP_TIMEOUT.
+    """
+    seen: list[Look] = []
+
+    def remember(response: requests.Response, **options: Any) -> None:
+        certificate = call.peer.getpeercert() if hasattr(call.peer, "getpeercert") else None
+        seen.append(Look(response.status_code, response.headers, started, time.time(), certificate or {}))
+
+    started = time.time()
+    call = Call(client(), "GET", url, {"hooks": {"response": remember}}, conf.OIDC_TIMEOUT)
+    try:
+        call.result(Future.result)
+    except LoginError:
+        if not seen:  # else only its body is of no use
+            raise
+    return seen[0]
+
+
 def op_is_up(endpoint: str) -> bool:
     """Tell whether an endpoint responds, as this process has known for a few seconds, or can know in one."""
     return breaker_of(endpoint).is_up(5)
@@ -110,6 +142,7 @@ class Call:
         self.session, self.method, self.endpoint, self.seconds = session, method, endpoint, seconds
         self.options = {"timeout": seconds, "stream": True, "allow_redirects": False, **options}
         self.connection: Any = None
+        self.peer: Any = None  # the socket, if TLS is spoken
         self.is_kept = self.wants_new = False
         self.future: Future[Response] = Future()
 
@@ -242,6 +275,10 @@ class _HTTPPool(_Pool, HTTPConnectionPool):
 class _HTTPSPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
+    def _validate_conn(self, conn: Any) -> None:
+        super()._validate_conn(conn)
+        _current.call.peer = conn.sock
+
 
 class _Adapter(HTTPAdapter):
     """Makes pools of ours, whose connections share one list of authorities: reading it costs more than all the rest."""
@@ -323,7 +360,7 @@ def breaker_of(endpoint: str) -> Breaker:
 
 
 def forget_breakers() -> None:
-    """Know nothing of any endpoint, as after a start: for tests, in which an OP begins where another was."""
+    """Know nothing of any endpoint, as after a start: for the doctor, and for tests in which OPs come and go."""
     for breaker in _breakers.values():
         breaker.stop()
     _breakers.clear()

@@ -85,3 +85,12 @@ def test_a_logout_ends_the_session_at_the_provider_or_says_that_it_goes_on(
     has_endpoint = provider.profile.metadata.get("end_session_endpoint") is not ABSENT
     assert bool(provider.sessions) is not has_endpoint
     assert page.request["PATH_INFO"] == ("/" if has_endpoint else "/oidc/logged-out/")
+
+
+def test_groups_that_entra_id_leaves_out_for_their_number_take_no_rights_away(django_user_model, db) -> None:
+    user = django_user_model.objects.create(username="kim", is_staff=True)
+    claims = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {}}}
+    TeamsBackend().apply_groups(user, claims, "groups", staff=["staff"], no_claim_means_none=True)
+    assert user.is_staff
+    TeamsBackend().apply_groups(user, {}, "groups", staff=["staff"], no_claim_means_none=True)
+    assert not user.is_staff

@@ -11,7 +11,7 @@ from tests.sites.site import Site
 
 KINDS = [
     {},
-    {"template_engine": "jinja2", "user_matching": "verified_email"},
+    {"template_engine": "jinja2", "user_matching": "verified_email", "oidc_provider": "entra_multi"},
     {
         "django_version": "6.1",
         "oidc_provider": "cognito",

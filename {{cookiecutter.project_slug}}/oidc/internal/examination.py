@@ -48,7 +48,7 @@ def examine(asking: Asking) -> Iterator[Line]:
         yield judge("discovery", False, f"There is no document at {url}: {error.detail}", hint)
     else:
         yield judge("discovery", True, f"{url} describes the OP.")
-        yield judge("issuer", True, f"It names itself {metadata["issuer"]}, as it has to.")
+        yield judge("issuer", True, f"It names itself {metadata['issuer']}, as it has to.")
     yield from endpoints(metadata)
     yield from announced(metadata)
     steps: dict[str, Callable[[Asking], Iterator[Line]]]

@@ -5,6 +5,9 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
+# The environment as it was before the settings put `.env` into it.
+INHERITED = dict(os.environ)
+
 
 def make_env(folder: Path) -> bool:
     """Make `.env` from `.env.example`, readable by its owner only; return False if there is one already."""

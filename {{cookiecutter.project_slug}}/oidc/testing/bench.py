@@ -7,12 +7,11 @@ from html import escape
 from ipaddress import ip_address
 
 from oidc.testing import pages
-from oidc.testing.op import DISCOVERY, OP, Asked, dead, slow
+from oidc.testing.op import DISCOVERY, OP
 from oidc.testing.pages import Page
-from oidc.testing.server import check
+from oidc.testing.server import Asked, check, dead, slow
 
 PATH = "/"
-OUTCOMES = {200: "Logged out everywhere, and the site knows", 0: "Logged out here, but the site cannot be reached"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Bench:
 
     def __init__(self, op: OP) -> None:
         """Raises `ValueError` for an OP that other machines can reach."""
-        if not ip_address(op.server.server_address[0]).is_loopback:
+        if not ip_address(str(op.server.server_address[0])).is_loopback:
             raise ValueError("The bench is for development, so its OP has to listen on this machine alone.")
         self.op = op
         self.be_normal()
@@ -61,57 +60,52 @@ class Bench:
 
     def be_normal(self) -> None:
         """Switch every mishap off and let everybody in again."""
-        self.mishap = self.op.error = self.op.mishap = ""
+        self.op.mishap = self.op.error = ""
         for changes in (self.op.claims, self.op.userinfo, self.op.faults, self.op.disabled):
             changes.clear()
 
     def respond(self, asked: Asked) -> Page:
         """Do what a form says, and show the page; whoever was about to log in goes on with that."""
-        op, told = self.op, ""
+        issuer, told = self.op.issuer, "Try what can go wrong"
         if asked.form:
             # A page of another site has no business here, and the browser says where a form comes from.
-            check(asked.headers.get("Origin", op.issuer) == op.issuer, "access_denied", "from another site", 403)
+            check(asked.headers.get("Origin", issuer) == issuer, "access_denied", "the form is from another site", 403)
             told = self._act(asked.form)
-            disabled = [f"{sub} is disabled" for sub in sorted(op.disabled)]
-            op.mishap = ", ".join([self.mishap, *disabled] if self.mishap else disabled)
-            if (came_from := asked.headers.get("Referer", "")).startswith(f"{op.issuer}/authorize?"):
+            if (came_from := asked.headers.get("Referer", "")).startswith(f"{issuer}/authorize?"):
                 return pages.redirect(came_from, {})
-        return pages.page(told or "Try what can go wrong", self._content(asked), action=PATH, mishap=op.mishap)
+        return pages.page(told, self._content(), action=PATH, mishap=self.op.mishap)
 
     def _act(self, form: dict[str, str]) -> str:
-        """Do what a form says; return what has been done."""
-        op = self.op
-        if sub := form.get("log_out"):
-            op.end_sessions(sub)
-            status = op.send_logout(sub)
-            return OUTCOMES.get(status, f"The site did not log {sub} out: it said {status}, and its log says why")
-        if sub := form.get("disable"):
-            op.disabled.add(sub)
-            return f"{sub} is disabled"
-        disabled, mishap = set(op.disabled), MISHAPS.get(form.get("mishap", ""))
+        """Do what a form says, after whatever went wrong before is normal again; return what has been done."""
+        op, sub, mishap = self.op, form.get("disable"), MISHAPS.get(form.get("mishap", ""))
         self.be_normal()
-        if not mishap:
-            return "Everything is normal"
-        op.disabled |= disabled
-        mishap.begin(op)
-        self.mishap = mishap.title if mishap.site_says else ""
-        return f"{mishap.title}: now log in at the site"
+        if person := form.get("log_out"):
+            op.end_sessions(person)
+            status = op.send_logout(sub=person)
+            return f"Logged out here. The site {f'said {status}' if status else 'cannot be reached'}"
+        if sub:
+            op.disabled.add(sub)
+            op.mishap = f"{sub} is disabled"
+        elif mishap:
+            mishap.begin(op)
+            op.mishap = mishap.title if mishap.site_says else ""
+            return f"{mishap.title}: now log in at the site"
+        return op.mishap or "Everything is normal"
 
-    def _content(self, asked: Asked) -> str:
+    def _content(self) -> str:
         sessions, site = self.op.sessions, escape(self.op.site_url)
-        here = sessions[asked.cookie].sub if asked.cookie in sessions else ""
         people = {session.sub: self.op.person(cookie) for cookie, session in sessions.items()}
-        cards = "".join(_person(sub, person, sub == here) for sub, person in people.items() if person)
+        cards = "".join(_person(sub, person) for sub, person in people.items() if person)
         return f"""<p>What you choose goes wrong until you go back to normal. Log in at <a href="{site}/">{site}</a> and
             compare what the site says.</p>
-            <ul class="cards">{"".join(_mishap(*item, self.mishap) for item in MISHAPS.items())}</ul>
+            <ul class="cards">{"".join(_mishap(*item, self.op.mishap) for item in MISHAPS.items())}</ul>
             <h2>Who is logged in</h2><p>Log somebody out everywhere, and the site is told (back-channel logout): it logs
-            them out in every browser. Disable an account, and the site ends the session when it next asks, which
-            OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS=10 in .env makes soon.</p>
+            them out in every browser. Disable an account, and the site ends the session when it next asks;
+            <code>OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS=10</code> in <code>.env</code> makes that soon.</p>
             <ul class="cards">{cards or "<li>Nobody is.</li>"}</ul>"""
 
 
-def _mishap(name: str, mishap: Mishap, current: str) -> str:
+def _mishap(name: str, mishap: Mishap, current: str | None) -> str:
     says = f"<p>The site says: “{escape(mishap.site_says)}”</p>" if mishap.site_says else ""
     is_on, title = mishap.title == current, escape(mishap.title)
     button = f'<button name="mishap" value="{name}" aria-label="Try: {title}">Try</button>'
@@ -119,9 +113,8 @@ def _mishap(name: str, mishap: Mishap, current: str) -> str:
         {'<em class="mark">switched on</em>' if is_on else button}</article></li>"""
 
 
-def _person(sub: str, person: pages.Claims, is_here: bool) -> str:
+def _person(sub: str, person: pages.Claims) -> str:
     sub, name = escape(sub), escape(pages.full_name(person))
-    return f"""<li><article><h3>{name}</h3>{'<em class="mark">in this browser</em>' if is_here else ""}
-        <button name="log_out" value="{sub}" aria-label="Log out everywhere: {name}">Log out everywhere</button>
-        <button class="plain" name="disable" value="{sub}" aria-label="Disable: {name}">Disable</button>
-        </article></li>"""
+    return f"""<li><article><h3>{name}</h3><button name="log_out" value="{sub}" aria-label="Log out everywhere: {name}">
+        Log out everywhere</button><button class="plain" name="disable" value="{sub}" aria-label="Disable: {name}">
+        Disable</button></article></li>"""

@@ -13,15 +13,17 @@ from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cache
+from html import escape
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from oidc.testing import pages
-from oidc.testing.keys import KINDS, jwk, private_key
 from oidc.testing.pages import Page
 from oidc.testing.server import Asked, Fault, Handler, OAuthError, Response, Server, check, dead, responds, slow
 
@@ -39,7 +41,27 @@ CODE_SECONDS, TOKEN_SECONDS, REMEMBERED_SECONDS = 60, 300, 30 * 24 * 60 * 60
 # What tokens say about themselves and the login: nobody types it.
 OWN_CLAIMS = {"iss", "aud", "azp", "exp", "iat", "nonce", "auth_time", "acr", "amr", "sid", "at_hash"}
 
+CURVES: dict[str, Any] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
+# The kind of key that an algorithm signs with; HS256 needs none.
+KINDS = dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA")
+KINDS |= {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
+
 Claims = dict[str, Any]
+
+
+@cache
+def private_key(kind: str, number: int) -> Any:
+    """Return the `number`th private key of a kind: "RSA", "Ed25519" or a name of `CURVES`."""
+    if kind == "RSA":
+        return rsa.generate_private_key(65537, 2048)
+    return ed25519.Ed25519PrivateKey.generate() if kind == "Ed25519" else ec.generate_private_key(CURVES[kind]())
+
+
+def jwk(kind: str, number: int = 1, **members: Any) -> Claims:
+    """Return the public half of a key as a JSON Web Key with further `members`."""
+    algorithm = {"RSA": "RS256", "Ed25519": "EdDSA"}.get(kind, "ES256")
+    public = jwt.get_algorithm_by_name(algorithm).to_jwk(private_key(kind, number).public_key(), as_dict=True)
+    return {name: value for name, value in public.items() if name != "key_ops"} | members
 
 
 def changed(values: Claims, changes: Claims) -> Claims:
@@ -54,13 +76,11 @@ def digest(text: str, bits: int = 256, octets: int | None = None) -> str:
 
 
 def read_claims(text: str) -> Claims:
-    """Return the claims that somebody has typed, without OWN_CLAIMS; raises `ValueError` with one line for people."""
+    """Return the claims that somebody has typed, without OWN_CLAIMS; raises `ValueError` that says what is wrong."""
     try:
         claims = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"This is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
-    except RecursionError:
-        raise ValueError("This JSON is nested too deep.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"This is not JSON: {error}") from None
     if not isinstance(claims, dict) or not isinstance(claims.get("sub"), str):
         raise ValueError('Claims are a JSON object with a text "sub", such as {"sub": "somebody"}.')
     return {name: value for name, value in claims.items() if name not in OWN_CLAIMS}
@@ -188,9 +208,9 @@ class OP(AbstractContextManager["OP"]):
         """End the sessions of a person here, which voids their tokens, without telling the site."""
         self.sessions = {cookie: session for cookie, session in self.sessions.items() if session.sub != sub}
 
-    def send_logout(self, sub: str, **claims: str) -> int:
-        """Tell the site that sessions of a person have ended (Back-Channel Logout 1.0, 2.5); return its status or 0."""
-        form = urlencode({"logout_token": self.logout_token(sub=sub, **claims)}).encode()
+    def send_logout(self, **claims: str) -> int:
+        """Tell the site that a person's sessions have ended (Back-Channel Logout 1.0, 2.5); return its status or 0."""
+        form = urlencode({"logout_token": self.logout_token(None, **claims)}).encode()
         try:
             with build_opener(ProxyHandler({})).open(f"{self.site_url}/oidc/backchannel-logout/", form, 10) as response:
                 return int(response.status)
@@ -206,7 +226,8 @@ class OP(AbstractContextManager["OP"]):
         endpoints = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in paths.items()}
         lists = {"response_types": ["code"], "response_modes": ["query", "form_post"], "subject_types": ["public"]}
         lists |= {"grant_types": ["authorization_code", "refresh_token"], "code_challenge_methods": ["S256"]}
-        lists |= {"scopes": ["openid", "email", "profile"], "claims": [*{c for user in self.users() for c in user}]}
+        claims = {name for user in self.users() for name in user} - {ABOUT}
+        lists |= {"scopes": ["openid", "email", "profile"], "claims": [*claims]}
         lists |= {"token_endpoint_auth_methods": self.auth_methods, "id_token_signing_alg_values": [self.algorithm]}
         lists |= {"acr_values": self.acr_values} if self.acr_values else {}
         flags = ("authorization_response_iss_parameter", "backchannel_logout", "backchannel_logout_session")
@@ -220,9 +241,8 @@ class OP(AbstractContextManager["OP"]):
         request = asked.query | {k: v for k, v in asked.form.items() if k not in ("sub", "typed", "deny", "remember")}
         redirect_uri, chosen = f"{self.site_url}/oidc/callback/", ""
         if (request.get("client_id"), request.get("redirect_uri")) != (self.client[0], redirect_uri):
-            came = f"client_id {request.get('client_id')} and redirect_uri {request.get('redirect_uri')}"
             expected = f"client_id {self.client[0]} and redirect_uri {redirect_uri}"
-            return self._page("This site is not registered here", pages.differs(came, expected), status=400)
+            return self._mismatch(expected, f"{request.get('client_id')} and {request.get('redirect_uri')}")
         try:
             self._check_request(request)
             chosen = self._log_in(asked.form)
@@ -251,6 +271,10 @@ class OP(AbstractContextManager["OP"]):
 
     def _page(self, heading: str, *content: str, **options: Any) -> Page:
         return pages.page(heading, *content, site_url=self.site_url, mishap=self.mishap, **options)
+
+    def _mismatch(self, expected: str, came: str) -> Page:
+        text = f"<p>{escape(f'Expected was {expected}, but what came was {came}.')}</p>"
+        return self._page("This site is not registered here", text, status=400)
 
     def _check_request(self, request: dict[str, str]) -> None:
         prompts, scopes = request.get("prompt", "").split(), request.get("scope", "").split()
@@ -359,15 +383,13 @@ class OP(AbstractContextManager["OP"]):
         is_client = request.get("client_id", hinted and self.client[0]) == self.client[0]
         is_registered = target.startswith(f"{self.site_url}/") and target.isascii() and target.isprintable()
         if target and not (is_client and is_registered):
-            content = pages.differs(f"post_logout_redirect_uri {target}", f"one under {self.site_url}/")
-            return self._page("This site is not registered here", content, status=400)
+            return self._mismatch(f"a post_logout_redirect_uri under {self.site_url}/", target)
         cookie = hinted.cookie if hinted else asked.cookie
         if not hinted and "confirm" not in asked.form:
-            name = "".join(f" {pages.full_name(person)}" for person in [self.person(cookie)] if person)
-            button = '<button name="confirm" value="1">Log out</button>'
-            return self._page(f"Log out{name}?", button, action=f"?{urlencode(request)}")
+            name, button = pages.full_name(self.person(cookie)), '<button name="confirm" value="1">Log out</button>'
+            return self._page(f"Log out {name}?", button, action=f"?{urlencode(request)}")
         session = self.sessions.pop(cookie, None)
         if session and self.backchannel:
-            self.send_logout(session.sub, sid=digest(cookie))
+            self.send_logout(sub=session.sub, sid=digest(cookie))
         state = {"state": request["state"]} if "state" in request else {}
         return pages.redirect(target, state) if target else self._page("You are logged out")

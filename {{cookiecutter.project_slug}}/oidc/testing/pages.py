@@ -12,15 +12,8 @@ from urllib.parse import urlencode
 Claims = Mapping[str, Any]
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SUBMIT = "document.forms[0].submit()"
-EXAMPLE = """{
-  "sub": "somebody",
-  "preferred_username": "somebody",
-  "given_name": "Some",
-  "family_name": "Body",
-  "email": "somebody@example.org",
-  "email_verified": true,
-  "groups": ["staff"]
-}"""
+EXAMPLE = '{\n  "sub": "somebody",\n  "preferred_username": "sue",\n  "given_name": "Sue",\n'
+EXAMPLE += '  "email": "sue@example.org",\n  "email_verified": true,\n  "groups": ["staff"]\n}'
 STYLE_HASH, SUBMIT_HASH = (b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (STYLE, SUBMIT))
 POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; script-src 'sha256-{SUBMIT_HASH}'; base-uri 'none'"
 
@@ -52,7 +45,7 @@ def page(heading: str, *content: str, status: int = 200, action: str = "", site_
 
 
 def _notice(mishap: str) -> str:
-    return f"""<form class="notice" method="post" action="/"><p>Wrong on purpose: {escape(mishap)}</p>
+    return f"""<form class="notice" method="post" action="/"><p>On purpose: {escape(mishap)}</p>
         <button name="mishap" value="none">Back to normal</button></form>"""
 
 
@@ -62,16 +55,15 @@ def login(cards: Iterable[str], form: Mapping[str, str], problem: str, source: s
     `form` is what was sent before and led to the `problem`, `source` where the people of the cards are written down.
     """
     is_typed = "typed" in form and "sub" not in form
+    alert = f'<p class="alert" id="problem" role="alert">{escape(problem)}</p>' if problem else ""
     state = ' autofocus aria-invalid="true" aria-describedby="problem"' if is_typed else ""
-    return f"""{f'<p class="alert" id="problem" role="alert">{escape(problem)}</p>' if problem else ""}
-        <p>Choose who you are. There are no passwords: this is for development alone.</p>
-        <label class="remember"><input type="checkbox" name="remember"{" checked" if "remember" in form else ""}>
+    return f"""{"" if is_typed else alert}<p>Choose who you are. There are no passwords: this is for development.</p>
+        <label><input type="checkbox" name="remember"{" checked" if "remember" in form else ""}>
         Remember me when the browser closes</label>
         <ul class="cards">{"".join(cards)}</ul>
         {f'<p class="quiet">These people are in {escape(source)}: change them as you like.</p>' if source else ""}
-        <details{" open" if is_typed else ""}><summary>Log in as somebody else</summary>
-        <label for="typed">Claims, as JSON</label>
-        <textarea id="typed" name="typed" rows="9" spellcheck="false"{state}>
+        <details{" open" if is_typed else ""}><summary>Log in as somebody else</summary>{alert if is_typed else ""}
+        <label for="typed">Claims, as JSON</label><textarea id="typed" name="typed" rows="12" spellcheck="false"{state}>
 {escape(form.get("typed", EXAMPLE))}</textarea>
         <p class="quiet"><code>iss</code>, <code>aud</code>, <code>exp</code>, <code>nonce</code> and the like come from
         the sign-in service, whatever you type.</p><button>Log in with these claims</button></details>
@@ -81,7 +73,8 @@ def login(cards: Iterable[str], form: Mapping[str, str], problem: str, source: s
 def card(person: Claims, hint: str | None, mark: str | None) -> str:
     """Return the button with which to log in as `person`; `hint` is the site's guess who it will be."""
     names = [str(person[name]) for name in ("preferred_username", "email", "sub") if person.get(name)]
-    tags = [str(group) for group in person.get("groups", ["groups are not told"])] or ["no groups"]
+    groups = person.get("groups")
+    tags = [f"groups: {', '.join(map(str, groups))}" if groups else "groups unknown" if groups is None else "no groups"]
     if not person.get("email_verified"):
         tags.append("address not verified" if person.get("email") else "no e-mail address")
     return f"""<li><button name="sub" value="{escape(names[-1])}"{" autofocus" if hint in names else ""}>
@@ -90,15 +83,11 @@ def card(person: Claims, hint: str | None, mark: str | None) -> str:
         <span class="tags">{"".join(f"<span>{escape(tag)}</span>" for tag in tags)}</span></button></li>"""
 
 
-def full_name(person: Claims) -> str:
-    """Return what to call a person."""
+def full_name(person: Claims | None) -> str:
+    """Return what to call a person, or nobody."""
+    person = person or {"sub": ""}
     parts = " ".join(str(person[name]) for name in ("given_name", "family_name") if person.get(name))
     return str(person.get("name") or parts or person.get("preferred_username") or person["sub"])
-
-
-def differs(came: str, expected: str) -> str:
-    """Return what is wrong with a request of the site."""
-    return f"<p>It came with {escape(came)}.</p><p>Expected was {escape(expected)}.</p>"
 
 
 def redirect(url: str, parameters: Mapping[str, str]) -> Page:

@@ -49,10 +49,8 @@ class Command(BaseCommand):
         if not is_over:
             self.stdout.write("\n.env has changed: everything starts again.\n")
             self.stdout.flush()
-            again = [*MANAGE, "dev"]
-            if os.name != "posix":
-                sys.exit(subprocess.call(again, env=INHERITED))
-            os.execve(again[0], again, INHERITED)  # noqa: S606 - Ctrl-C still reaches this process
+            # In this very process, so that Ctrl-C goes on reaching it.
+            os.execve(MANAGE[0], [*MANAGE, "dev"], INHERITED)  # noqa: S606
 
     def _migrate(self) -> None:
         try:
@@ -66,15 +64,12 @@ class Command(BaseCommand):
 
     def _introduce(self, op: OP | None) -> None:
         """Say what runs where, and who can log in."""
+        bench = "/  (try there what can go wrong)" if op else ""
         self.stdout.write(self.style.SUCCESS(f"Site:            {settings.SITE_URL}/"))
-        self.stdout.write(
-            f"Sign-in service: {settings.OIDC_OP_ISSUER}{'/  (there you can try what goes wrong)' if op else ''}"
-        )
+        self.stdout.write(f"Sign-in service: {settings.OIDC_OP_ISSUER}{bench}")
         for user in op.users() if op else ():
-            self.stdout.write(f"  {user.get('preferred_username', user['sub']):16} {user.get('about', '')}")
-        self.stdout.write(
-            "Changes of code, .env and dev/users.json take effect by themselves. Ctrl-C stops everything.\n"
-        )
+            self.stdout.write(f"  {user.get('preferred_username', user['sub']):14} {user.get('about', '')}")
+        self.stdout.write("Changes of code, .env and dev/users.json are noticed. Ctrl-C stops everything.\n")
         self.stdout.flush()
 
     def _serve(self, address: str) -> bool:
@@ -87,10 +82,10 @@ class Command(BaseCommand):
             while True:
                 server = server or subprocess.Popen([*MANAGE, "runserver", address], env=environment)
                 with suppress(subprocess.TimeoutExpired):
-                    if (code := server.wait(1)) not in (0, RELOAD):
-                        raise CommandError(f"The site stopped with exit code {code}; see its message above.")
-                    if code == 0:
+                    if (code := server.wait(1)) == 0:
                         return True
+                    if code != RELOAD:
+                        raise CommandError(f"The site stopped with exit code {code}; see its message above.")
                     server = None
                 if (content := _content(ENV_FILE)) != seen:
                     seen = content
@@ -116,12 +111,11 @@ def development_op(issuer: str, report: Callable[[str], object]) -> OP:
         """Return who is in the file now; while it is broken, who was there before."""
         nonlocal known
         try:
-            known, problem = read_users(), ""
+            known, op.users_problem = read_users(), ""
         except ValueError as error:
-            problem = str(error)
-        if problem and problem != op.users_problem:
-            report(problem)
-        op.users_problem = problem
+            if str(error) != op.users_problem:
+                report(str(error))
+            op.users_problem = str(error)
         return known
 
     op.users, op.users_file = users, "dev/users.json"
@@ -137,10 +131,10 @@ def read_users() -> list[Claims]:
         users = json.loads(USERS_FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"dev/users.json cannot be read: {error}") from None
-    subs = [user.get("sub") for user in users if isinstance(user, dict)] if isinstance(users, list) else [None]
-    if not all(isinstance(sub, str) for sub in subs) or len({*subs}) < len(users):
+    people = [user for user in users if isinstance(user, dict)] if isinstance(users, list) else [{}]
+    if len({user["sub"] for user in people if isinstance(user.get("sub"), str)}) < len(users or people):
         raise ValueError('dev/users.json has to be a list of objects, each with a text "sub" of its own.')
-    return list(users)
+    return people
 
 
 def let_staff_look() -> None:

@@ -3,6 +3,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 from django.conf import settings
@@ -18,8 +19,12 @@ def main() -> None:
     try:
         if sys.argv[1:2] == ["dev"]:
             prepare_development()
-        if sys.argv[1:2] == ["oidc_doctor"]:
+        elif sys.argv[1:2] == ["oidc_doctor"]:
             Environment.is_lenient = True
+        elif os.environ.get("RUN_MAIN") == "true":  # the development server, as `dev` and its reloader start it
+            from dev.environment import end_with_parent
+
+            threading.Thread(target=end_with_parent, daemon=True).start()
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))

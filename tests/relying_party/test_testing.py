@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -17,7 +18,7 @@ from requests.auth import HTTPBasicAuth
 
 from oidc.models import Identity, LoginSession
 from oidc.testing.browser import Browser
-from oidc.testing.op import ABSENT, CLIENT, OP, PERSON, dead, digest, responds
+from oidc.testing.op import ABSENT, CLIENT, DISCOVERY, OP, PERSON, dead, digest, responds
 
 SITE = "http://localhost"
 CALLBACK = f"{SITE}/oidc/callback/"
@@ -170,6 +171,36 @@ def test_typed_claims_that_name_nobody_are_asked_for_again(provider: OP, person,
     assert response.status_code == (400 if typed else 200)
     assert "Log in with these claims" in response.text
     assert not provider.sessions
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        pytest.param('{"sub": "x",\n  "groups": [}', "not JSON: Expecting value: line 2 column 14", id="broken"),
+        pytest.param("[" * 100_000, "not JSON", id="nested-too-deep"),
+        pytest.param('{"sub": 7}', 'a JSON object with a text "sub"', id="no-sub"),
+    ],
+)
+def test_what_is_wrong_with_typed_claims_is_told_and_nothing_is_lost(provider: OP, person, typed, problem) -> None:
+    page = unescape(ask(provider, person, {"typed": typed, "remember": "on"}).text)
+    assert problem in re.search('<p class="alert"[^>]*>([^\n]*)</p>', page)[1]
+    assert typed in page
+    assert '<input type="checkbox" name="remember" checked>' in page
+
+
+def test_what_tokens_say_about_themselves_cannot_be_typed(provider: OP, person: requests.Session) -> None:
+    mine = {
+        "sub": "somebody",
+        "iss": "https://evil.example.org",
+        "aud": "another",
+        "nonce": "x",
+        "exp": 1,
+        "acr": "gold",
+    }
+    tokens = exchange(provider, callback(ask(provider, person, {"typed": json.dumps(mine)}))["code"]).json()
+    claims = read(provider, tokens["id_token"])
+    assert (claims["sub"], claims["nonce"], "acr" in claims) == ("somebody", "a nonce", False)
+    assert userinfo(provider, tokens["access_token"]).json() == {"sub": "somebody"}
 
 
 def test_a_user_who_does_not_exist_does_not_get_in(provider: OP, person: requests.Session) -> None:
@@ -390,6 +421,40 @@ def test_pages_show_what_they_are_given_as_text(person: requests.Session) -> Non
     scripts = re.findall("<script>(.*?)</script>", form.text)
     assert scripts == ["document.forms[0].submit()"]
     assert hostile in [attributes.get("value") for _, attributes in Html(form.text).tags]
+
+
+def test_a_card_says_what_its_person_stands_for(provider: OP, person: requests.Session) -> None:
+    sam = PERSON | {"given_name": "Sam", "family_name": "Staff", "about": "Opens the admin", "groups": ["staff"]}
+    provider.users, provider.users_file = lambda: [sam, {"sub": "nobody"}], "users.json"
+    page = ask(provider, person).text
+    for text in ("Sam Staff", "Opens the admin", "groups: staff", "person@example.org", "users.json"):
+        assert text in page
+    for text in ("no e-mail address", "groups unknown"):
+        assert page.count(text) == 1
+    tokens = get_tokens(provider, person)
+    assert userinfo(provider, tokens["access_token"]).json() == {k: v for k, v in sam.items() if k != "about"}
+    assert "about" not in WEB.get(provider.issuer + DISCOVERY, timeout=10).json()["claims_supported"]
+
+
+def test_the_page_marks_who_is_logged_in_and_tells_a_problem_with_the_users(provider: OP, person) -> None:
+    get_code(provider, person)
+    provider.users_problem = "line 3 is broken"
+    page = ask(provider, person, prompt="login")
+    assert page.status_code == 200
+    assert "logged in here" in page.text
+    assert '<p class="alert" id="problem" role="alert">line 3 is broken</p>' in page.text
+
+
+def test_a_site_that_is_not_registered_reads_what_was_expected(provider: OP, person: requests.Session) -> None:
+    page = unescape(ask(provider, person, redirect_uri="http://localhost:1/<b>").text)
+    assert f"Expected was client_id {CLIENT[0]} and redirect_uri {CALLBACK}" in page
+    assert f"what came was {CLIENT[0]} and http://localhost:1/<b>" in page
+
+
+def test_the_page_that_asks_whether_to_log_out_says_whom(provider: OP, person: requests.Session) -> None:
+    provider.users = lambda: [PERSON | {"name": "Kim & Co"}]
+    get_code(provider, person)
+    assert "Log out Kim &amp; Co?" in person.get(f"{provider.issuer}/end-session", timeout=10).text
 
 
 def test_pages_need_nothing_from_elsewhere_and_can_be_framed_by_nobody(provider: OP, person) -> None:

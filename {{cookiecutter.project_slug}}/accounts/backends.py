@@ -45,6 +45,8 @@ class OIDCBackend(OIDCAuthenticationBackend):
             settings.OIDC_GROUPS_CLAIM,
             staff=settings.OIDC_STAFF_GROUPS,
             superusers=settings.OIDC_SUPERUSER_GROUPS,
+            # What staff may do in the admin are the permissions of this Django group.
+            managed=dict.fromkeys(settings.OIDC_STAFF_GROUPS, "Staff"),
             {% if cookiecutter | preset("no_groups_why") %}
             no_claim_means_none=True,  # {{ cookiecutter | preset("no_groups_why") }}
             {% endif %}

@@ -2,8 +2,12 @@
 
 import os
 import secrets
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
+
+# The environment as it was before the settings put `.env` into it.
+INHERITED = dict(os.environ)
 
 
 def make_env(folder: Path) -> bool:
@@ -30,3 +34,11 @@ def is_development_op(issuer: str) -> bool:
     parts = urlsplit(issuer)
     is_here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
     return is_here and parts.port is not None and not parts.path
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -7,18 +7,14 @@ pages and sessions of its own, so `prompt=none` and logout are real too. It need
 import hashlib
 import json
 import secrets
-import sys
 import threading
 import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from email.message import Message
 from functools import cache
-from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
+from html import escape
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
@@ -29,20 +25,28 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from oidc.testing import pages
 from oidc.testing.pages import Page
+from oidc.testing.server import Asked, Fault, Handler, OAuthError, Response, Server, check, dead, responds, slow
+
+# What tests may import from here.
+__all__ = ["ABSENT", "CLIENT", "DISCOVERY", "KINDS", "LOGOUT_EVENT", "OP", "PERSON", "Asked", "Claims", "Fault"]
+__all__ += ["Handler", "OAuthError", "changed", "dead", "digest", "jwk", "private_key", "responds", "slow"]
 
 ABSENT = object()
 CLIENT = ("site-under-test", "s3cret: 100% of it + é, longer than 32 bytes")
 PERSON = {"sub": "person-1", "email": "person@example.org", "email_verified": True}
+ABOUT = "about"  # what a user stands for, on the login page; it is no claim
 DISCOVERY = "/.well-known/openid-configuration"
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 CODE_SECONDS, TOKEN_SECONDS, REMEMBERED_SECONDS = 60, 300, 30 * 24 * 60 * 60
+# What tokens say about themselves and the login: nobody types it.
+OWN_CLAIMS = {"iss", "aud", "azp", "exp", "iat", "nonce", "auth_time", "acr", "amr", "sid", "at_hash"}
+
 CURVES: dict[str, Any] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
+# The kind of key that an algorithm signs with; HS256 needs none.
 KINDS = dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA")
 KINDS |= {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 
 Claims = dict[str, Any]
-# What an endpoint returns: JSON, a signed document, or a page.
-Response = Claims | str | Page
 
 
 @cache
@@ -71,16 +75,15 @@ def digest(text: str, bits: int = 256, octets: int | None = None) -> str:
     return urlsafe_b64encode(hashed[:octets]).rstrip(b"=").decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that the OP received; `cookie` is that of the browser's session there."""
-
-    path: str
-    query: dict[str, str]
-    form: dict[str, str]
-    cookie: str
-    headers: Message = field(default_factory=Message)
-    connection: tuple[str, int] = ("", 0)
+def read_claims(text: str) -> Claims:
+    """Return the claims that somebody has typed, without OWN_CLAIMS; raises `ValueError` that says what is wrong."""
+    try:
+        claims = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"This is not JSON: {error}") from None
+    if not isinstance(claims, dict) or not isinstance(claims.get("sub"), str):
+        raise ValueError('Claims are a JSON object with a text "sub", such as {"sub": "somebody"}.')
+    return {name: value for name, value in claims.items() if name not in OWN_CLAIMS}
 
 
 @dataclass(slots=True)
@@ -101,19 +104,6 @@ class Grant:
     made: float = field(default_factory=lambda: time.time())
 
 
-class OAuthError(Exception):
-    """A refusal with an error code of RFC 6749 or OpenID Connect Core 3.1.2.6."""
-
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        self.status, self.parameters = status, {"error": code, "error_description": description}
-
-
-def check(is_kept: bool, code: str, rule: str, status: int = 400) -> None:
-    """Raise `OAuthError` unless a rule is kept."""
-    if not is_kept:
-        raise OAuthError(code, rule, status)
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class OP(AbstractContextManager["OP"]):
     """The OP. Tests change its attributes: what it says (`claims`, `metadata`, ...) and how (`faults`)."""
@@ -126,6 +116,8 @@ class OP(AbstractContextManager["OP"]):
     client: tuple[str, str] = CLIENT
     site_url: str = "http://localhost"
     users: Callable[[], list[Claims]] = lambda: [PERSON]
+    users_file: str = ""  # where people read and change who they are, and what is wrong with it
+    users_problem: str = ""
     # What it can do, and whether it tells the site of sessions that end here.
     auth_methods: list[str] = field(default_factory=lambda: ["client_secret_basic", "client_secret_post"])
     acr_values: list[str] = field(default_factory=list)
@@ -136,7 +128,10 @@ class OP(AbstractContextManager["OP"]):
     token_response: Claims = field(default_factory=dict)
     userinfo: Claims = field(default_factory=dict)
     userinfo_is_signed: bool = False
-    faults: dict[str, "Fault"] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    error: str = ""  # what the site gets in place of a code, such as "access_denied"
+    disabled: set[str] = field(default_factory=set)  # subjects whose account is closed
+    mishap: str | None = None  # what the bench has switched on, for the pages; None: there is no bench
     # What it remembers: requests, sessions by cookie, codes and tokens by kind and text.
     requests: list[Asked] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -204,7 +199,7 @@ class OP(AbstractContextManager["OP"]):
 
     def logout_token(self, header: Claims | None = None, **changes: Any) -> str:
         """Return a logout token for the first user with `changes` to its claims (Back-Channel Logout 1.0, 2.4)."""
-        now, sub = int(time.time()), self.users()[0]["sub"]
+        now, sub = int(time.time()), changes.get("sub") or self.users()[0]["sub"]
         claims = {"iss": self.issuer, "aud": self.client[0], "sub": sub, "iat": now, "exp": now + 120}
         claims |= {"jti": secrets.token_urlsafe(16), "events": {LOGOUT_EVENT: {}}}
         return self.sign(changed(claims, changes), {"typ": "logout+jwt"} | (header or {}))
@@ -213,15 +208,26 @@ class OP(AbstractContextManager["OP"]):
         """End the sessions of a person here, which voids their tokens, without telling the site."""
         self.sessions = {cookie: session for cookie, session in self.sessions.items() if session.sub != sub}
 
+    def send_logout(self, **claims: str) -> int:
+        """Tell the site that a person's sessions have ended (Back-Channel Logout 1.0, 2.5); return its status or 0."""
+        form = urlencode({"logout_token": self.logout_token(None, **claims)}).encode()
+        try:
+            with build_opener(ProxyHandler({})).open(f"{self.site_url}/oidc/backchannel-logout/", form, 10) as response:
+                return int(response.status)
+        except OSError as error:  # the site is down, or urllib makes an error of a status
+            return getattr(error, "code", 0)
+
     def _user(self, sub: object) -> Claims | None:
-        return next((user for user in self.users() if user["sub"] == sub), None)
+        user = next((user for user in self.users() if user["sub"] == sub), None)
+        return user and changed(user, {ABOUT: ABSENT})
 
     def _discovery(self, asked: Asked) -> Claims:
         paths = {"authorization": "authorize", "token": "token", "userinfo": "userinfo", "end_session": "end-session"}
         endpoints = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in paths.items()}
         lists = {"response_types": ["code"], "response_modes": ["query", "form_post"], "subject_types": ["public"]}
         lists |= {"grant_types": ["authorization_code", "refresh_token"], "code_challenge_methods": ["S256"]}
-        lists |= {"scopes": ["openid", "email", "profile"], "claims": [*{c for user in self.users() for c in user}]}
+        claims = {name for user in self.users() for name in user} - {ABOUT}
+        lists |= {"scopes": ["openid", "email", "profile"], "claims": [*claims]}
         lists |= {"token_endpoint_auth_methods": self.auth_methods, "id_token_signing_alg_values": [self.algorithm]}
         lists |= {"acr_values": self.acr_values} if self.acr_values else {}
         flags = ("authorization_response_iss_parameter", "backchannel_logout", "backchannel_logout_session")
@@ -235,23 +241,40 @@ class OP(AbstractContextManager["OP"]):
         request = asked.query | {k: v for k, v in asked.form.items() if k not in ("sub", "typed", "deny", "remember")}
         redirect_uri, chosen = f"{self.site_url}/oidc/callback/", ""
         if (request.get("client_id"), request.get("redirect_uri")) != (self.client[0], redirect_uri):
-            return pages.page(f"Expected client_id {self.client[0]} and redirect_uri {redirect_uri}", status=400)
+            expected = f"client_id {self.client[0]} and redirect_uri {redirect_uri}"
+            return self._mismatch(expected, f"{request.get('client_id')} and {request.get('redirect_uri')}")
         try:
             self._check_request(request)
             chosen = self._log_in(asked.form)
             if not chosen and not self._will_do(asked.cookie, request):
                 check(request.get("prompt") != "none", "login_required", "nobody is logged in")
-                return pages.choose(self.users(), request, self.site_url)
+                return self._login_page(asked, request)
+            check(not self.error, self.error, "on purpose")
             result = {"code": self._issue("code", Grant(chosen or asked.cookie, request))}
         except OAuthError as error:
             result = error.parameters
         except ValueError as error:
-            return pages.choose(self.users(), request, self.site_url, str(error), asked.form.get("typed", ""))
+            return self._login_page(asked, request, str(error))
         result |= {"state": request.get("state", ""), "iss": self.issuer}
         go_back = pages.form_post if request.get("response_mode") == "form_post" else pages.redirect
         page, lifetime = go_back(redirect_uri, result), f"; Max-Age={REMEMBERED_SECONDS}" * ("remember" in asked.form)
         cookie = f"op_session={chosen}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if self.tls else ''}{lifetime}"
         return replace(page, headers={**page.headers, "Set-Cookie": cookie}) if chosen else page
+
+    def _login_page(self, asked: Asked, request: dict[str, str], problem: str = "") -> Page:
+        here, users = self.person(asked.cookie), self.users()
+        marks = dict.fromkeys(self.disabled, "disabled") | ({here["sub"]: "logged in here"} if here else {})
+        cards = [pages.card(user, request.get("login_hint"), marks.get(user["sub"])) for user in users]
+        content = pages.login(cards, asked.form, problem or self.users_problem, self.users_file)
+        status, action = 400 if problem else 200, f"?{urlencode(request)}"
+        return self._page(f"Log in to {urlsplit(self.site_url).netloc}", content, status=status, action=action)
+
+    def _page(self, heading: str, *content: str, **options: Any) -> Page:
+        return pages.page(heading, *content, site_url=self.site_url, mishap=self.mishap, **options)
+
+    def _mismatch(self, expected: str, came: str) -> Page:
+        text = f"<p>{escape(f'Expected was {expected}, but what came was {came}.')}</p>"
+        return self._page("This site is not registered here", text, status=400)
 
     def _check_request(self, request: dict[str, str]) -> None:
         prompts, scopes = request.get("prompt", "").split(), request.get("scope", "").split()
@@ -272,23 +295,27 @@ class OP(AbstractContextManager["OP"]):
         check("deny" not in form, "access_denied", "the person said no")
         if not form.keys() & {"sub", "typed"}:
             return ""
-        typed = None if "sub" in form else json.loads(form["typed"])
-        sub = typed.get("sub") if isinstance(typed, dict) else form.get("sub")
-        if not isinstance(sub, str) or not (typed or self._user(sub)):
-            raise ValueError("Choose somebody, or type a JSON object with a sub.")
+        typed = None if "sub" in form else read_claims(form["typed"])
+        sub = typed["sub"] if typed else form["sub"]
+        if not typed and not self._user(sub):
+            raise ValueError("Nobody has this sub any more. Choose somebody else.")
+        check(sub not in self.disabled, "access_denied", "the account is closed")
         self.sessions[cookie := secrets.token_urlsafe(32)] = Session(sub, typed, int(time.time()))
         return cookie
 
     def _will_do(self, cookie: str, request: dict[str, str]) -> bool:
         """Tell whether the session of a browser is good enough for `request`."""
-        if self._person(cookie) is None or {"login", "select_account"} & set(request.get("prompt", "").split()):
+        prompts = set(request.get("prompt", "").split())
+        # While something goes wrong on purpose, the login page says so, and how to end it.
+        is_shown = prompts & {"login", "select_account"} or (self.mishap and "none" not in prompts)
+        if is_shown or self.person(cookie) is None:
             return False
         return "max_age" not in request or time.time() - self.sessions[cookie].auth_time <= int(request["max_age"])
 
-    def _person(self, cookie: str) -> Claims | None:
+    def person(self, cookie: str) -> Claims | None:
         """Return the claims of the person of a session, None if it has ended or the account is gone."""
         session = self.sessions.get(cookie)
-        return (session.typed or self._user(session.sub)) if session else None
+        return (session.typed or self._user(session.sub)) if session and session.sub not in self.disabled else None
 
     def _issue(self, kind: str, grant: Grant) -> str:
         self.grants[kind, text := secrets.token_urlsafe(32)] = grant
@@ -301,7 +328,7 @@ class OP(AbstractContextManager["OP"]):
         check(kind in ("code", "refresh_token"), "unsupported_grant_type", "neither a code nor a refresh token")
         # Whatever happens next, it was good once.
         grant = self.grants.pop((kind, asked.form.get(kind, "")), None)
-        if grant is None or self._person(grant.cookie) is None:
+        if grant is None or self.person(grant.cookie) is None:
             raise OAuthError("invalid_grant", f"the {kind} is unknown or used, or the session has ended")
         if kind == "code":
             challenge, uri = digest(asked.form.get("code_verifier", "")), asked.form.get("redirect_uri")
@@ -341,7 +368,7 @@ class OP(AbstractContextManager["OP"]):
     def _userinfo(self, asked: Asked) -> Response:
         """Core 5.3."""
         grant = self.grants.get(("access_token", asked.headers.get("Authorization", "").removeprefix("Bearer ")))
-        claims = self._person(grant.cookie) if grant else None
+        claims = self.person(grant.cookie) if grant else None
         if claims is None:
             raise OAuthError("invalid_token", "unknown access token, or the session has ended", 401)
         if self.userinfo_is_signed:
@@ -356,93 +383,13 @@ class OP(AbstractContextManager["OP"]):
         is_client = request.get("client_id", hinted and self.client[0]) == self.client[0]
         is_registered = target.startswith(f"{self.site_url}/") and target.isascii() and target.isprintable()
         if target and not (is_client and is_registered):
-            return pages.page(f"Expected a post_logout_redirect_uri under {self.site_url}/", status=400)
-        if not hinted and "confirm" not in asked.form:
-            button, action = '<button name="confirm" value="1">Log out</button>', f"?{urlencode(request)}"
-            return pages.page("Log out?", button, action=action, site_url=self.site_url)
+            return self._mismatch(f"a post_logout_redirect_uri under {self.site_url}/", target)
         cookie = hinted.cookie if hinted else asked.cookie
+        if not hinted and "confirm" not in asked.form:
+            name, button = pages.full_name(self.person(cookie)), '<button name="confirm" value="1">Log out</button>'
+            return self._page(f"Log out {name}?", button, action=f"?{urlencode(request)}")
         session = self.sessions.pop(cookie, None)
         if session and self.backchannel:
-            form = urlencode({"logout_token": self.logout_token(sub=session.sub, sid=digest(cookie))}).encode()
-            with suppress(OSError):  # the site may be down, or know nothing of the session
-                build_opener(ProxyHandler({})).open(f"{self.site_url}/oidc/backchannel-logout/", form, 10).close()
+            self.send_logout(sub=session.sub, sid=digest(cookie))
         state = {"state": request["state"]} if "state" in request else {}
-        return pages.redirect(target, state) if target else pages.page("You are logged out")
-
-
-class Server(ThreadingTCPServer):
-    daemon_threads = allow_reuse_address = True
-    request_queue_size = 128
-    op: OP
-
-    def get_request(self) -> tuple[Any, Any]:
-        connection, address = super().get_request()
-        if self.op.tls:
-            # The handshake comes with the first read, which is in the connection's own thread.
-            connection = self.op.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        return connection, address
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # The site may hang up: that is often what a test is about.
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: Server
-
-    def do_GET(self) -> None:
-        op, url, cookies = self.server.op, urlsplit(self.path), SimpleCookie(self.headers.get("Cookie", ""))
-        form = dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
-        cookie = cookies["op_session"].value if "op_session" in cookies else ""
-        asked = Asked(url.path, dict(parse_qsl(url.query)), form, cookie, self.headers, self.client_address)
-        op.requests.append(asked)
-        time.sleep(op.latency)
-        if fault := op.faults.get(url.path):
-            return fault(self)
-        try:
-            check(url.path in op.endpoints, "not_found", url.path, 404)
-            response, status = op.endpoints[url.path](asked), 200
-        except OAuthError as error:
-            response, status = error.parameters, error.status
-        if isinstance(response, Page):
-            self.reply(response.html.encode(), "text/html; charset=utf-8", response.status, **response.headers)
-        elif isinstance(response, str):
-            self.reply(response.encode(), "application/jwt")
-        else:
-            self.reply(json.dumps(response).encode(), "application/json", status)
-
-    do_POST = do_GET  # noqa: N815 - http.server wants this name
-
-    def reply(self, body: bytes, content_type: str, status: int = 200, **headers: str) -> None:
-        """Send a response; an underscore in the name of a header becomes a hyphen."""
-        self.send_response(status)
-        for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing: tests read `OP.requests`."""
-
-
-Fault = Callable[[Handler], None]
-
-
-def responds(body: Any, content_type: str = "application/json", status: int = 200, **headers: str) -> Fault:
-    """Return a fault that responds with `body`: bytes as they are, anything else as JSON."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return lambda handler: handler.reply(data, content_type, status, **headers)
-
-
-def dead(handler: Handler) -> None:
-    """Hang up without a word."""
-    handler.close_connection = True
-
-
-def slow(handler: Handler) -> None:
-    """Take the request and never respond."""
-    handler.server.op.closed.wait(60)
-    handler.close_connection = True
+        return pages.redirect(target, state) if target else self._page("You are logged out")

@@ -243,6 +243,6 @@ def clock(seen: Look) -> Line:
     except (KeyError, ValueError):
         return judge("clock", False, "The OP sends no usable Date header to compare clocks by.", hint)
     offset, error = (seen.asked + seen.came) / 2 - theirs, math.ceil(0.5 + (seen.came - seen.asked) / 2)
-    text = f"By its Date header, this machine is {offset:+.0f} s ahead of the OP, give or take {error} s."
+    text = f"By its Date header, this machine is {round(offset):+d} s ahead of the OP, give or take {error} s."
     excess = abs(offset) - error
     return judge("clock", excess <= CLOCK_SECONDS, text, hint, "fail" if excess > token_rules.LEEWAY else "warn")

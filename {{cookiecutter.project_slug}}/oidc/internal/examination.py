@@ -195,7 +195,7 @@ def redirect(asking: Asking) -> Iterator[Line]:
     is_fine = not is_refused and seen.status < 500 and outcome(seen) != outcome(control)
     verdict = "takes" if is_fine else "refuses" if is_refused else "does not show whether it takes"
     text = f"The OP {verdict} the redirect URI {callback} (HTTP {seen.status})."
-    hint = f"Register just that for the client id {conf.OIDC_RP_CLIENT_ID}; one that the OP does not know looks the same."
+    hint = f"Register just that for the client id {conf.OIDC_RP_CLIENT_ID}; an unknown id looks the same."
     yield judge("redirect", is_fine, text, hint, "fail" if is_refused else "warn")
 
 

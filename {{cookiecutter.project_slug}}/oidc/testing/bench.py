@@ -24,7 +24,6 @@ class Mishap:
     begin: Callable[[OP], object]
 
 
-# ruff would make seven lines of each.
 # fmt: off
 MISHAPS = {
     "deny": Mishap("Refuse everybody", "What people meet who are not assigned to the site at the sign-in service.",

@@ -226,8 +226,7 @@ class OP(AbstractContextManager["OP"]):
         endpoints = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in paths.items()}
         lists = {"response_types": ["code"], "response_modes": ["query", "form_post"], "subject_types": ["public"]}
         lists |= {"grant_types": ["authorization_code", "refresh_token"], "code_challenge_methods": ["S256"]}
-        claims = {name for user in self.users() for name in user} - {ABOUT}
-        lists |= {"scopes": ["openid", "email", "profile"], "claims": [*claims]}
+        lists |= {"scopes": ["openid", "email", "profile"], "claims": [*{c for u in self.users() for c in u} - {ABOUT}]}
         lists |= {"token_endpoint_auth_methods": self.auth_methods, "id_token_signing_alg_values": [self.algorithm]}
         lists |= {"acr_values": self.acr_values} if self.acr_values else {}
         flags = ("authorization_response_iss_parameter", "backchannel_logout", "backchannel_logout_session")
@@ -241,8 +240,9 @@ class OP(AbstractContextManager["OP"]):
         request = asked.query | {k: v for k, v in asked.form.items() if k not in ("sub", "typed", "deny", "remember")}
         redirect_uri, chosen = f"{self.site_url}/oidc/callback/", ""
         if (request.get("client_id"), request.get("redirect_uri")) != (self.client[0], redirect_uri):
-            expected = f"client_id {self.client[0]} and redirect_uri {redirect_uri}"
-            return self._mismatch(expected, f"{request.get('client_id')} and {request.get('redirect_uri')}")
+            expected = f"Expected was client_id {self.client[0]} and redirect_uri {redirect_uri}"
+            came = f"{expected}, but what came was {request.get('client_id')} and {request.get('redirect_uri')}."
+            return self._page("This site is not registered here", escape(came), status=400)
         try:
             self._check_request(request)
             chosen = self._log_in(asked.form)
@@ -271,10 +271,6 @@ class OP(AbstractContextManager["OP"]):
 
     def _page(self, heading: str, *content: str, **options: Any) -> Page:
         return pages.page(heading, *content, site_url=self.site_url, mishap=self.mishap, **options)
-
-    def _mismatch(self, expected: str, came: str) -> Page:
-        text = f"<p>{escape(f'Expected was {expected}, but what came was {came}.')}</p>"
-        return self._page("This site is not registered here", text, status=400)
 
     def _check_request(self, request: dict[str, str]) -> None:
         prompts, scopes = request.get("prompt", "").split(), request.get("scope", "").split()
@@ -383,7 +379,8 @@ class OP(AbstractContextManager["OP"]):
         is_client = request.get("client_id", hinted and self.client[0]) == self.client[0]
         is_registered = target.startswith(f"{self.site_url}/") and target.isascii() and target.isprintable()
         if target and not (is_client and is_registered):
-            return self._mismatch(f"a post_logout_redirect_uri under {self.site_url}/", target)
+            came = f"Expected was a post_logout_redirect_uri under {self.site_url}/, but what came was {target}."
+            return self._page("This site is not registered here", escape(came), status=400)
         cookie = hinted.cookie if hinted else asked.cookie
         if not hinted and "confirm" not in asked.form:
             name, button = pages.full_name(self.person(cookie)), '<button name="confirm" value="1">Log out</button>'

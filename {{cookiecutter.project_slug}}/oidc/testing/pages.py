@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 Claims = Mapping[str, Any]
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+BACK = '<button name="mishap" value="none">Back to normal</button>'
 SUBMIT = "document.forms[0].submit()"
 EXAMPLE = '{\n  "sub": "somebody",\n  "preferred_username": "sue",\n  "given_name": "Sue",\n'
 EXAMPLE += '  "email": "sue@example.org",\n  "email_verified": true,\n  "groups": ["staff"]\n}'
@@ -35,25 +36,18 @@ def page(heading: str, *content: str, status: int = 200, action: str = "", site_
     body, mishap = "".join(content), state.get("mishap")
     form = f'<form method="post" action="{escape(action)}">{body}</form>' if action else body
     link = "" if mishap is None else '<a href="/">Try what can go wrong</a>'
+    notice = f'<form class="notice" method="post" action="/"><p>On purpose: {escape(mishap or "")}</p>{BACK}</form>'
     html = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <title>{escape(heading)} – Development sign-in</title><style>{STYLE}</style></head>
-        <body><header><p>Development sign-in</p>{link}</header>{_notice(mishap) if mishap else ""}
+        <body><header><p>Development sign-in</p>{link}</header>{notice if mishap else ""}
         <main><h1>{escape(heading)}</h1>{form}</main></body></html>"""
     policy = f"{POLICY}; frame-ancestors 'none'; form-action 'self' {site_url}"
     return Page(html, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
-def _notice(mishap: str) -> str:
-    return f"""<form class="notice" method="post" action="/"><p>On purpose: {escape(mishap)}</p>
-        <button name="mishap" value="none">Back to normal</button></form>"""
-
-
 def login(cards: Iterable[str], form: Mapping[str, str], problem: str, source: str) -> str:
-    """Return the form on which a person logs in as one of the cards, as anybody else, or not at all.
-
-    `form` is what was sent before and led to the `problem`, `source` where the people of the cards are written down.
-    """
+    """Return the login form; `form` was sent before and led to the `problem`, `source` is the file of the people."""
     is_typed = "typed" in form and "sub" not in form
     alert = f'<p class="alert" id="problem" role="alert">{escape(problem)}</p>' if problem else ""
     state = ' autofocus aria-invalid="true" aria-describedby="problem"' if is_typed else ""
@@ -74,7 +68,8 @@ def card(person: Claims, hint: str | None, mark: str | None) -> str:
     """Return the button with which to log in as `person`; `hint` is the site's guess who it will be."""
     names = [str(person[name]) for name in ("preferred_username", "email", "sub") if person.get(name)]
     groups = person.get("groups")
-    tags = [f"groups: {', '.join(map(str, groups))}" if groups else "groups unknown" if groups is None else "no groups"]
+    told = ", ".join(map(str, groups)) if isinstance(groups, list) else str(groups)
+    tags = ["groups unknown" if groups is None else f"groups: {told}" if groups else "no groups"]
     if not person.get("email_verified"):
         tags.append("address not verified" if person.get("email") else "no e-mail address")
     return f"""<li><button name="sub" value="{escape(names[-1])}"{" autofocus" if hint in names else ""}>

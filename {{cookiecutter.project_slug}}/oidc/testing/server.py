@@ -84,8 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         except OAuthError as error:
             response, status = error.parameters, error.status
         if isinstance(response, Page):
-            body = response.html.encode(errors="replace")
-            self.reply(body, "text/html; charset=utf-8", response.status, **response.headers)
+            html = response.html.encode(errors="replace")
+            self.reply(html, "text/html; charset=utf-8", response.status, **response.headers)
         elif isinstance(response, str):
             self.reply(response.encode(), "application/jwt")
         else:

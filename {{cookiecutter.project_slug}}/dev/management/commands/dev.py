@@ -25,7 +25,6 @@ from oidc.testing.op import OP, Claims
 MANAGE = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py")]
 ENV_FILE = Path(INHERITED.get("ENV_FILE", Path(settings.BASE_DIR) / ".env"))
 USERS_FILE = Path(settings.BASE_DIR) / "dev" / "users.json"
-RELOAD = 3  # the exit code of Django's server after a change of code
 
 
 class Command(BaseCommand):
@@ -84,7 +83,7 @@ class Command(BaseCommand):
                 with suppress(subprocess.TimeoutExpired):
                     if (code := server.wait(1)) == 0:
                         return True
-                    if code != RELOAD:
+                    if code != 3:  # Django's code for a change of code
                         raise CommandError(f"The site stopped with exit code {code}; see its message above.")
                     server = None
                 if (content := _content(ENV_FILE)) != seen:
@@ -108,8 +107,7 @@ def development_op(issuer: str, report: Callable[[str], object]) -> OP:
     op, known = OP(host=host, port=port, site_url=settings.SITE_URL, backchannel=True), list[Claims]()
 
     def users() -> list[Claims]:
-        """Return who is in the file now; while it is broken, who was there before."""
-        nonlocal known
+        nonlocal known  # while the file is broken, people are those from before
         try:
             known, op.users_problem = read_users(), ""
         except ValueError as error:
@@ -132,17 +130,16 @@ def read_users() -> list[Claims]:
     except (OSError, ValueError) as error:
         raise ValueError(f"dev/users.json cannot be read: {error}") from None
     people = [user for user in users if isinstance(user, dict)] if isinstance(users, list) else [{}]
-    if len({user["sub"] for user in people if isinstance(user.get("sub"), str)}) < len(users or people):
+    if len({user["sub"] for user in people if isinstance(user.get("sub") or None, str)}) < len(users or people):
         raise ValueError('dev/users.json has to be a list of objects, each with a text "sub" of its own.')
     return people
 
 
 def let_staff_look() -> None:
-    """Let sample staff look at users and logins in the admin, unless their group is there already."""
+    """Let sample staff look at everything in the admin, unless their group is there already."""
     staff, is_new = Group.objects.get_or_create(name="Staff")
     if is_new:
-        apps = ("accounts", "auth", "oidc")
-        staff.permissions.set(Permission.objects.filter(codename__startswith="view_", content_type__app_label__in=apps))
+        staff.permissions.set(Permission.objects.filter(codename__startswith="view_"))
 
 
 def _content(file: Path) -> bytes:

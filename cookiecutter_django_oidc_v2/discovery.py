@@ -96,7 +96,8 @@ def _fetch_in_time(issuer: str) -> tuple[dict[str, Any], str]:
 def _fetch(issuer: str) -> tuple[dict[str, Any], str]:
     opener = urllib.request.build_opener(_NoRedirects)
     try:
-        with opener.open(issuer.rstrip("/") + WELL_KNOWN, timeout=SECONDS) as response:
+        # The thread outlives the wait for it by no more than that.
+        with opener.open(issuer.rstrip("/") + WELL_KNOWN, timeout=2 * SECONDS) as response:
             document = json.loads(response.read(MAX_BYTES))
     except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
         return {}, _cause(error)

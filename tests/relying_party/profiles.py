@@ -126,8 +126,8 @@ class ProviderOP(OP):
         self.metadata = {name: f"{self.base}{below}/{path}" for name, path in names.items()} | self.profile.metadata
         self.auth_methods = [*self.profile.auth_methods]
         self.claims = {**self.profile.id_token}
-        self.person = {"sub": "person-1", **self.profile.userinfo}
-        self.users = lambda: [self.person]
+        self.account = {"sub": "person-1", **self.profile.userinfo}
+        self.users = lambda: [self.account]
         algorithm = self.preset.get("algorithm", "RS256")
         if self.provider == "entra_multi":
             template = f"{self.base}/{{tenantid}}/v2.0"
@@ -146,7 +146,7 @@ class ProviderOP(OP):
 
     def put_into(self, groups: Any) -> None:
         """Let the person be in groups, which the OP says where it does."""
-        target = self.claims if self.profile.groups_in == "id_token" else self.person
+        target = self.claims if self.profile.groups_in == "id_token" else self.account
         target[self.preset.get("groups_claim", "groups")] = groups
         if groups is ABSENT:
             target.pop(self.preset.get("groups_claim", "groups"))

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
@@ -27,7 +27,9 @@ from django.utils import timezone
 from oidc.internal.conf import conf
 from oidc.logs import WithoutSecrets
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
+View = Callable[Concatenate[HttpRequest, P], R]
 Claims = Mapping[str, Any]
 
 MAX_BROWSERS = 20
@@ -37,7 +39,7 @@ COOKIE = "oidc_trace"
 # Whatever has such a name is cut.
 SECRET = re.compile("token(?!_type$|_endpoint)|secret|verifier|assertion|^(code|state|nonce|authorization)$", re.I)
 # What the rules for tokens and sessions read, whatever the policy does.
-OF_PROTOCOL = set("iss sub aud azp exp iat nbf nonce auth_time acr at_hash sid".split())
+OF_PROTOCOL = {"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "nonce", "auth_time", "acr", "at_hash", "sid"}
 
 TIMES = ("iat", "exp", "nbf", "auth_time")
 
@@ -73,7 +75,7 @@ _current: ContextVar[_Recording | None] = ContextVar("oidc_trace", default=None)
 _kept: dict[str, dict[str, Login]] = {}
 
 
-def recorded(function: Callable[Concatenate[HttpRequest, P], R]) -> Callable[Concatenate[HttpRequest, P], R]:
+def recorded(function: View[P, R]) -> View[P, R]:
     """Decorate a function whose steps belong to the browser of its request; one within another adds to its steps."""
 
     @wraps(function)
@@ -88,7 +90,7 @@ def recorded(function: Callable[Concatenate[HttpRequest, P], R]) -> Callable[Con
             _keep(request, result, recording.steps)
         return result
 
-    return wrapper
+    return cast(View[P, R], wrapper)
 
 
 def go_on(state: str) -> None:
@@ -144,10 +146,7 @@ def logins_of(request: HttpRequest) -> list[Login]:
 
 
 class Watched(dict[str, Any]):
-    """Claims that note which of them are read; whoever copies them or goes through them has read all.
-
-    It is a `dict`, so that a policy does the same as without DEBUG.
-    """
+    """Claims that note which of them are read; whoever goes through all has read all. As a `dict` they act as ever."""
 
     def __init__(self, claims: Claims) -> None:
         super().__init__(claims)
@@ -169,16 +168,17 @@ class Watched(dict[str, Any]):
         return iter(self.keys())
 
     def keys(self) -> Any:
-        self.read |= self.came
-        return super().keys()
+        return self._read_all().keys()
 
     def values(self) -> Any:
-        self.read |= self.came
-        return super().values()
+        return self._read_all().values()
 
     def items(self) -> Any:
+        return self._read_all().items()
+
+    def _read_all(self) -> Any:
         self.read |= self.came
-        return super().items()
+        return super()
 
 
 def _keep(request: HttpRequest, result: object, steps: Iterable[tuple[str, Step]]) -> None:
@@ -187,8 +187,9 @@ def _keep(request: HttpRequest, result: object, steps: Iterable[tuple[str, Step]
     if not browser and isinstance(result, HttpResponse):
         browser = secrets.token_urlsafe(16)
         crosses_sites = conf.OIDC_RESPONSE_MODE == "form_post"
-        flags = {"httponly": True, "secure": crosses_sites, "samesite": "None" if crosses_sites else "Lax"}
-        result.set_cookie(COOKIE, signing.dumps(browser, salt=COOKIE), **flags)
+        samesite: Literal["None", "Lax"] = "None" if crosses_sites else "Lax"
+        value = signing.dumps(browser, salt=COOKIE)
+        result.set_cookie(COOKIE, value, httponly=True, secure=crosses_sites, samesite=samesite)
     if browser:
         logins = _kept.pop(browser, {})
         for attempt, noted in steps:

@@ -195,7 +195,7 @@ def redirect(asking: Asking) -> Iterator[Line]:
     is_fine = not is_refused and seen.status < 500 and outcome(seen) != outcome(control)
     verdict = "takes" if is_fine else "refuses" if is_refused else "does not show whether it takes"
     text = f"The OP {verdict} the redirect URI {callback} (HTTP {seen.status})."
-    hint = f"Register exactly that one, for the client id {conf.OIDC_RP_CLIENT_ID}."
+    hint = f"Register just that for the client id {conf.OIDC_RP_CLIENT_ID}; an unknown id looks the same."
     yield judge("redirect", is_fine, text, hint, "fail" if is_refused else "warn")
 
 
@@ -243,6 +243,6 @@ def clock(seen: Look) -> Line:
     except (KeyError, ValueError):
         return judge("clock", False, "The OP sends no usable Date header to compare clocks by.", hint)
     offset, error = (seen.asked + seen.came) / 2 - theirs, math.ceil(0.5 + (seen.came - seen.asked) / 2)
-    text = f"By its Date header, this machine is {offset:+.0f} s ahead of the OP, give or take {error} s."
+    text = f"By its Date header, this machine is {round(offset):+d} s ahead of the OP, give or take {error} s."
     excess = abs(offset) - error
     return judge("clock", excess <= CLOCK_SECONDS, text, hint, "fail" if excess > token_rules.LEEWAY else "warn")

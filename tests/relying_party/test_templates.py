@@ -16,6 +16,7 @@ from jinja2 import Environment
 
 import oidc
 from oidc import errors
+from oidc.internal.trace import Login, Step
 
 TEMPLATES = Path(oidc.__path__[0]) / "templates"
 HOSTILE = """<script>alert("1")</script>' onclick=alert(1) {{ 7 * 7 }} {% now "Y" %}"""
@@ -26,14 +27,16 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "reference": HOSTILE,
         "retry_url": f"/oidc/authenticate/?next={HOSTILE}",
         "other_account_url": f"/oidc/authenticate/?prompt=select_account&next={HOSTILE}",
-        "developer": dict.fromkeys(("reason", "detail", "hint", "op_error", "endpoint"), HOSTILE),
+        "developer": dict.fromkeys(("reason", "detail", "hint", "op_error", "endpoint", "logins_url"), HOSTILE),
     },
     "log_out.html": {},
     "logged_out.html": {},
+    "logins.html": {"logins": [(0, Login(HOSTILE, [Step(HOSTILE, [(HOSTILE, HOSTILE)], [(HOSTILE, HOSTILE)])]))]},
     "session_ended.html": {"login_url": f"/oidc/authenticate/?next={HOSTILE}"},
 }
 # How many of the values are hostile, and have to be shown as they are.
-HOSTILE_VALUES = {"login_failed.html": 9, "log_out.html": 0, "logged_out.html": 0, "session_ended.html": 1}
+HOSTILE_VALUES = {"login_failed.html": 10, "logins.html": 7, "log_out.html": 0, "logged_out.html": 0}
+HOSTILE_VALUES |= {"session_ended.html": 1}
 ENGINES = ["django", "jinja2"]
 
 every_template = pytest.mark.parametrize("name", CONTEXTS)
@@ -70,6 +73,18 @@ def render(engine: str, name: str, context: dict[str, Any] | None = None, is_aut
     # A copy, as Django's Jinja2 puts the request into what it is given.
     html = template.render({**(CONTEXTS[name] if context is None else context)}, request(is_authenticated))
     return re.sub('(?<=name="csrfmiddlewaretoken" value=")[^"]{64}', "TOKEN", html)
+
+
+def saying(value: Any, text: str) -> Any:
+    """Return a context with `text` in the place of every text in it."""
+    match value:
+        case dict():
+            return {name: saying(member, text) for name, member in value.items()}
+        case Login() | Step():
+            return type(value)(*(saying(member, text) for member in value))
+        case list() | tuple():
+            return type(value)(saying(member, text) for member in value)
+    return value if isinstance(value, int) else text
 
 
 class Page(HTMLParser):
@@ -143,10 +158,7 @@ def test_whatever_comes_from_outside_is_text(engine: str, name: str) -> None:
 @both_engines
 def test_every_text_can_be_translated(engine: str, name: str, monkeypatch) -> None:
     monkeypatch.setattr(translation._trans, "gettext", lambda message: f"«{message}»")
-    context = dict.fromkeys(CONTEXTS[name], "«of the context»")
-    if "developer" in context:
-        context["developer"] = dict.fromkeys(CONTEXTS[name]["developer"], "«of the context»")
-    texts = Page(render(engine, name, context)).texts
+    texts = Page(render(engine, name, saying(CONTEXTS[name], "«of the context»"))).texts
     assert [text for text in texts if not re.fullmatch("(«[^«»]+»[: ]*)+", text)] == []
 
 
@@ -161,7 +173,7 @@ def test_a_page_has_one_heading_a_title_and_a_way_on(engine: str, name: str) -> 
 @every_template
 @both_engines
 def test_pages_need_no_script_no_style_of_their_own_and_no_other_host(engine: str, name: str) -> None:
-    page = Page(render(engine, name, dict.fromkeys(CONTEXTS[name], "x")))
+    page = Page(render(engine, name, saying(CONTEXTS[name], "x")))
     assert not page.all("script") + page.all("style") + page.all("link") + page.all("img")
     assert not [attributes for _, attributes in page.tags if "style" in attributes]
     links = [str(link["href"]) for link in page.all("a")]

@@ -3,10 +3,13 @@
 https://docs.djangoproject.com/en/stable/topics/http/urls/
 """
 
+from django.conf import settings
 from django.contrib import admin
 from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import include, path
+
+admin.site.site_header = admin.site.site_title = settings.SITE_NAME
 
 urlpatterns = [
     path("", include("pages.urls")),

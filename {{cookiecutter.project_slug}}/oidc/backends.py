@@ -22,6 +22,7 @@ from oidc import errors
 from oidc.building_blocks import claims as read
 from oidc.building_blocks import rights, users
 from oidc.errors import LoginError
+from oidc.internal import trace
 from oidc.internal.conf import conf
 from oidc.models import Identity
 from oidc.signals import identity_linked, user_created
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 Claims = Mapping[str, Any]
 MAX_RACES = 5
+GROUP_SETTINGS = ("OIDC_GROUPS_CLAIM", "OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS")
 
 
 class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the library has no types
@@ -57,7 +59,8 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
             return None
         self.request = request
         try:
-            return self._find_or_make(claims)
+            with trace.reading(claims) as watched:
+                return self._find_or_make(watched)
         except LoginError:
             raise
         except SuspiciousOperation as error:
@@ -102,6 +105,8 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         `no_claim_means_none` the person is in no group, unless the OP says that it has left the groups out.
         """
         groups = read.groups(claims, path)
+        came = "they did not come" if groups is None else groups
+        trace.step("The policy reads the groups", {"claim": path, "groups": came}, *GROUP_SETTINGS)
         if groups is None and no_claim_means_none and not read.has_group_overage(claims, path):
             groups = set()
         if groups is None and any(declared.values()):
@@ -133,14 +138,17 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
     def _apply_policy(self, claims: Claims) -> AbstractBaseUser | None:
         if not self.verify_claims(claims):
             raise LoginError(errors.CLAIMS_REFUSED, "verify_claims returned False")
+        trace.step("verify_claims lets the person in", {"policy": type(self)})
         found = list(islice(self.filter_users_by_claims(claims), 2))
         if len(found) > 1:
             raise LoginError(errors.USER_AMBIGUOUS, "several users match")
         if found:
+            trace.step("A user is found", {"user": found[0], "key": found[0].pk})
             if not found[0].is_active:
                 raise LoginError(errors.USER_INACTIVE, f"user {found[0].pk}", user=found[0])
             user: AbstractBaseUser | None = self.update_user(found[0], claims)
         elif conf.OIDC_CREATE_USER:
+            trace.step("No user is found, so one is made", None, "OIDC_CREATE_USER")
             user = self.create_user(claims)
             transaction.on_commit(partial(user_created.send_robust, type(user), user=user))
         else:
@@ -168,6 +176,8 @@ def _bind(user: Any, claims: Claims, *, may_move: bool) -> None:
     """
     issuer, subject = claims["iss"], claims["sub"]
     identity, is_new = Identity.objects.get_or_create(issuer=issuer, subject=subject, defaults={"user": user})
+    since = "an earlier login" if identity.user_id == user.pk and not is_new else "now"
+    trace.step("Issuer and subject name this user", {"issuer": issuer, "subject": subject, "since": since})
     if identity.user_id != user.pk:
         if not may_move:
             raise IntegrityError("issuer and subject belong to another user")

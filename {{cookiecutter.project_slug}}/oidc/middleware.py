@@ -20,7 +20,7 @@ from oidc.internal.conf import conf
 from oidc.views import refuse
 
 # Beside those of the library: a login or a logout that a renewal stands in the way of would be lost.
-OWN_URLS = ("oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout", "oidc_logged_out")
+OWN_URLS = ("oidc_initiate", "oidc_backchannel_logout", "oidc_frontchannel_logout", "oidc_logged_out", "oidc_logins")
 # Charsets of queries and forms, by Python's names.
 CHARSETS = {"utf-8", "iso8859-1", "ascii"}
 UNREADABLE = "oidc.unreadable"

@@ -14,6 +14,7 @@ urlpatterns = [
     path("initiate/", views.initiate, name="oidc_initiate"),
     path("logout/", logout.LogoutView.as_view(), name="oidc_logout"),
     path("logged-out/", logout.logged_out, name="oidc_logged_out"),
+    path("logins/", views.logins, name="oidc_logins"),
     path("backchannel-logout/", logout.backchannel_logout, name="oidc_backchannel_logout"),
     path("frontchannel-logout/", logout.frontchannel_logout, name="oidc_frontchannel_logout"),
 ]

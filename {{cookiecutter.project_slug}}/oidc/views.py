@@ -13,7 +13,7 @@ from django.contrib import auth
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -26,7 +26,7 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthen
 
 from oidc import errors
 from oidc.errors import Kind, LoginError, shorten
-from oidc.internal import authorization, discovery, provider, redirects, renewal, session, verification
+from oidc.internal import authorization, discovery, provider, redirects, renewal, session, trace, verification
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.verification import Login
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 # What a link may ask of the OP: "use another account" (Core 3.1.2.1).
 PROMPTS = ("select_account", "login")
 MAX_PARAMETER_CHARACTERS = 4096
+SESSION_SETTINGS = ("OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS", "OIDC_RENEWAL", "OIDC_SESSION_MAX_SECONDS")
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -60,7 +61,7 @@ class AuthenticateView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # 
 
 
 # Its rows are committed at once, so that a logout at the same time sees them (`session.begin`).
-@method_decorator([never_cache, csrf_exempt, transaction.non_atomic_requests], name="dispatch")
+@method_decorator([trace.recorded, never_cache, csrf_exempt, transaction.non_atomic_requests], name="dispatch")
 class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the library has no types
     """Takes the OP's response (Core 3.1.2.5): as a query, or as a form where OIDC_RESPONSE_MODE is form_post."""
 
@@ -102,6 +103,8 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
             if request.user.is_authenticated:
                 return HttpResponseRedirect(redirects.home_url())
             raise
+        trace.go_on(attempt.state)
+        trace.step("The sign-in service sent the browser back", parameters)
         attempt.check_age(time.time())
         if attempt.silent and not request.user.is_authenticated:
             # The person has logged out since; only a login that is asked for may undo that.
@@ -135,6 +138,7 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
             outcome = "succeeded"
             session.begin(self.request, self.user, self.login, self.since)
         logger.info("login %s user=%s issuer=%s", outcome, self.user.pk, conf.OIDC_OP_ISSUER)
+        trace.step(f"The login {outcome}", {"user": self.user, "on to": self.success_url}, *SESSION_SETTINGS)
         return HttpResponseRedirect(self.success_url)
 
     def login_failure(self) -> HttpResponse:
@@ -162,6 +166,14 @@ def initiate(request: HttpRequest) -> HttpResponse:
         return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
     except LoginError as error:
         return refuse(request, error, next_url)
+
+
+@never_cache
+def logins(request: HttpRequest) -> HttpResponse:
+    """Show a developer the last logins of this browser step by step; raises `Http404` unless DEBUG is on."""
+    if not conf.DEBUG:
+        raise Http404
+    return render(request, "oidc/logins.html", {"logins": list(enumerate(trace.logins_of(request)))})
 
 
 @never_cache
@@ -210,6 +222,7 @@ def check_issuer(issuer: str) -> None:
         raise LoginError(errors.CALLBACK_ISSUER, f"iss is {shorten(issuer)}, expected {conf.OIDC_OP_ISSUER!r}")
 
 
+@trace.recorded
 def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpResponse:
     """Turn a failed login into one log line, one signal and one page that the person can act on."""
     reason = error.reason
@@ -220,6 +233,7 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     known = {name: getattr(error, name) for name in ("detail", "hint", "op_error", "endpoint")}
     known["manual"] = f"{errors.MANUAL}#{reason.code}" if reason in errors.REASONS else ""
+    trace.step(f"The login is refused: {reason.code}", known)
     context = {
         "explanation": reason.explanation,
         "action": reason.action,
@@ -227,6 +241,6 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         "retry_url": redirects.login_url(next_url),
         # The OP would take the person who is logged in there again.
         "other_account_url": redirects.login_url(next_url, PROMPTS[0]) if reason.kind is errors.Kind.REFUSED else "",
-        "developer": {"reason": reason.code, **known} if conf.DEBUG else None,
+        "developer": {"reason": reason.code, "logins_url": reverse("oidc_logins"), **known} if conf.DEBUG else None,
     }
     return render(request, "oidc/login_failed.html", context, status=reason.status)

@@ -7,6 +7,7 @@ from django.contrib.auth.models import AbstractUser, Group
 from django.db import transaction
 
 from oidc.building_blocks.claims import plain_group
+from oidc.internal import trace
 from oidc.signals import rights_changed
 
 
@@ -25,6 +26,7 @@ def apply(
     `groups` is None: the OP says nothing. The user has to be saved before, and is saved here if its status changes.
     """
     if groups is None:
+        trace.step("Rights stay as they are, as nothing is known of groups")
         return
     before = _status(user)
     staff, superusers = set(map(plain_group, staff)), set(map(plain_group, superusers))
@@ -43,6 +45,8 @@ def apply(
     present = set(user.groups.filter(name__in=here.values()).values_list("name", flat=True)) if here else set()
     user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in wanted - present))
     user.groups.remove(*Group.objects.filter(name__in=present - wanted))
+    declared = {"that make staff": staff, "that make superusers": superusers, "that are groups here": here}
+    trace.step("Groups give rights", {"groups": groups, **declared, "so the person is": after | wanted})
     gained, lost = sorted((after | wanted) - (before | present)), sorted((before | present) - (after | wanted))
     if gained or lost:
         transaction.on_commit(partial(rights_changed.send_robust, type(user), user=user, gained=gained, lost=lost))

@@ -20,7 +20,7 @@ from django.utils.encoding import iri_to_uri
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import discovery, documents, redirects
+from oidc.internal import discovery, documents, redirects, trace
 from oidc.internal.conf import conf
 
 MAX_AGE_SECONDS = 10 * 60
@@ -31,6 +31,7 @@ MAX_PENDING = 4
 MAX_NEXT_CHARACTERS = 1000
 COOKIE_PREFIX = "oidc_attempt_"
 SALT = "oidc.attempts"
+SETTINGS = ("OIDC_OP_ISSUER", "OIDC_RP_CLIENT_ID", "SITE_URL", "OIDC_RP_SCOPES", "OIDC_AUTH_REQUEST_EXTRA_PARAMS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Attempt:
             raise LoginError(errors.ATTEMPT_EXPIRED, f"{now - self.begun:.0f} s old")
 
 
+@trace.recorded
 def leave(request: HttpRequest, attempt: Attempt, extra: Mapping[str, Any] | None = None) -> HttpResponse:
     """Return the redirect to the OP for `attempt` (Core 3.1.2.1), with the attempt's cookie.
 
@@ -73,6 +75,9 @@ def leave(request: HttpRequest, attempt: Attempt, extra: Mapping[str, Any] | Non
     next_url = iri_to_uri(attempt.next)
     attempt = replace(_asking(attempt, further), next=next_url if len(next_url) <= MAX_NEXT_CHARACTERS else "")
     response = HttpResponseRedirect(request_url(attempt, further))
+    trace.go_on(attempt.state)
+    title = "The browser was sent to the sign-in service" + (", to renew without a page" if attempt.silent else "")
+    trace.step(title, {"then on to": attempt.next}, *SETTINGS, url=response.url)
     _remember(request, response, attempt)
     return response
 

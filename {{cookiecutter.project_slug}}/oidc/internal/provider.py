@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 from oidc import errors
 from oidc.errors import LoginError, shorten
-from oidc.internal import discovery, transport
+from oidc.internal import discovery, trace, transport
 from oidc.internal.conf import conf
 from oidc.internal.transport import Response
 
@@ -76,6 +76,7 @@ def _ask_for_tokens(form: dict[str, str], secret: str | None = None) -> Tokens:
     url = discovery.required_endpoint("token_endpoint")
     # Who is refused begins anew with another code, while a refresh token may be good once.
     is_expendable = form["grant_type"] == "authorization_code"
+    trace.step("The site asks for tokens", {**form, **headers}, "OIDC_TOKEN_ENDPOINT_AUTH_METHOD", url=url)
     try:
         response = transport.request("POST", url, is_expendable=is_expendable, data=form, headers=headers)
         body = response.json_object()
@@ -85,6 +86,7 @@ def _ask_for_tokens(form: dict[str, str], secret: str | None = None) -> Tokens:
         # A parser quotes what it cannot read.
         error.detail = _without(secrets, error.detail)
         raise
+    trace.step("The token endpoint responds", body)
     refresh_token = body.get("refresh_token")
     return Tokens(
         id_token=body.get("id_token"),

@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import authorization, discovery, provider, redirects, session, verification
+from oidc.internal import authorization, discovery, provider, redirects, session, trace, verification
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.redirects import Kind
@@ -97,6 +97,7 @@ def after_failure(request: HttpRequest, error: LoginError, url: str) -> HttpResp
     return HttpResponseRedirect(url)
 
 
+@trace.recorded
 def _use_refresh_token(request: HttpRequest) -> bool:
     """Renew in the background, one request at a time across all processes; tell whether it is done.
 
@@ -124,6 +125,7 @@ def _use_refresh_token(request: HttpRequest) -> bool:
         return False
     # The rights may have changed with the claims.
     request.user = user
+    trace.step("The login is renewed in the background", {"user": user})
     logger.info("login renewed user=%s issuer=%s", user.pk, conf.OIDC_OP_ISSUER)
     return True
 
@@ -157,3 +159,4 @@ def _log_failure(request: HttpRequest, error: LoginError) -> None:
     line = "renewal failed reason=%s user=%s endpoint=%s op_error=%s detail=%s hint=%s"
     where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail, error.hint)]
     logger.warning(line, error.reason.code, request.user.pk, *where_and_why)
+    trace.step(f"The renewal failed: {error.reason.code}", {"detail": error.detail, "hint": error.hint})

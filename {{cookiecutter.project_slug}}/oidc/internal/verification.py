@@ -8,11 +8,13 @@ from typing import Any
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import discovery, keys, provider, tenants, token_rules
+from oidc.internal import discovery, keys, provider, tenants, token_rules, trace
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.provider import Tokens
 from oidc.internal.token_rules import Expected, Rule, TokenError
+
+SETTINGS = ("OIDC_OP_ISSUER", "OIDC_RP_CLIENT_ID", "OIDC_RP_SIGN_ALGO", "OIDC_TRUSTED_AUDIENCES")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,6 +65,7 @@ def read_token(token: object, algorithm: str = "") -> dict[str, Any]:
 
     Raises `TokenError`, or the `LoginError` of its keys.
     """
+    trace.token(token)
     if (algorithm := algorithm or conf.OIDC_RP_SIGN_ALGO) not in keys.SUPPORTED:
         raise TokenError(Rule.ALGORITHM, f"this site does not verify {algorithm}")
     return token_rules.read(token, algorithm, partial(keys.verification_keys, scopes=tenants.scopes_of_keys(token)))
@@ -76,6 +79,7 @@ def _expected(
 
 
 def _login(claims: Mapping[str, Any], tokens: Tokens) -> Login:
+    trace.step("Every rule for ID Tokens is kept: signature, issuer, audience, times, subject, nonce", None, *SETTINGS)
     complete = _with_userinfo(claims, tokens.access_token)
     id_token, access_token = (
         token if isinstance(token, str) else "" for token in (tokens.id_token, tokens.access_token)
@@ -87,9 +91,11 @@ def _with_userinfo(claims: Mapping[str, Any], access_token: object) -> Mapping[s
     """Return the verified claims of an ID Token with those of userinfo merged in, where it is needed (Core 5.3.2)."""
     complete = all(name in claims for name in conf.OIDC_NEEDED_CLAIMS)
     if (conf.OIDC_USERINFO == "when-needed" and complete) or not discovery.endpoint("userinfo_endpoint"):
+        trace.step("Userinfo is not asked", None, "OIDC_USERINFO", "OIDC_NEEDED_CLAIMS", "OIDC_OP_USER_ENDPOINT")
         return claims
     response = provider.userinfo(access_token)
     details = _signed_userinfo(response.body) if response.content_type == "application/jwt" else response.json_object()
+    trace.step("Userinfo says more", details, "OIDC_USERINFO", url=response.endpoint)
     try:
         token_rules.check_same_subject(details, claims)
     except TokenError as error:

@@ -138,7 +138,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
     def _apply_policy(self, claims: Claims) -> AbstractBaseUser | None:
         if not self.verify_claims(claims):
             raise LoginError(errors.CLAIMS_REFUSED, "verify_claims returned False")
-        trace.step("verify_claims lets the person in", {"policy": type(self)})
+        trace.step("verify_claims lets the person in", {"policy": f"{type(self).__module__}.{type(self).__qualname__}"})
         found = list(islice(self.filter_users_by_claims(claims), 2))
         if len(found) > 1:
             raise LoginError(errors.USER_AMBIGUOUS, "several users match")

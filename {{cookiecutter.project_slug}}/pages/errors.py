@@ -34,7 +34,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, status: int, title: str, explanation: str) -> HttpResponse:
     context = {"site_name": settings.SITE_NAME, "status": status, "title": title, "explanation": explanation}
     try:
-        html = render_to_string("error.html", context, request)
-    except Exception:  # noqa: BLE001 - whatever keeps the header from saying who is logged in, such as a database that is down
+        # A copy, as Jinja2 adds to it what it then knows of the user.
+        html = render_to_string("error.html", {**context}, request)
+    except Exception:  # noqa: BLE001 - the header says who is logged in, unless a session or a database is down
         html = render_to_string("error.html", context)
     return HttpResponse(html, status=status)

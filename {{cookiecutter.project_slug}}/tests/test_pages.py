@@ -1,9 +1,12 @@
 """The pages of this site. Change this file together with them; no other test knows them."""
 
 import re
+from unittest.mock import Mock
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import DatabaseError
 from django.http import HttpResponse
 from django.urls import path
 
@@ -31,12 +34,15 @@ def user(db) -> User:
 def test_the_home_page_offers_a_login_and_then_says_who_is_logged_in(client, user, signed_in_client, settings) -> None:
     settings.SITE_NAME = "<b>"
     page = html(client.get("/"))
-    assert '<a href="/oidc/authenticate/">Login</a>' in page
+    assert '<a class="button" href="/oidc/authenticate/">Login</a>' in page
     assert "<b>" not in page
+    assert "developer" not in page
     page = html(signed_in_client(user).get("/"))
     assert "Current user: kim@example.org" in page
     assert 'action="/oidc/logout/" method="post"' in page
     assert 'name="csrfmiddlewaretoken"' in page
+    settings.DEBUG = True
+    assert "http://localhost/oidc/callback/" in client.get("/").content.decode()
 
 
 def test_the_profile_needs_a_login_and_shows_what_the_site_knows(client, user, signed_in_client) -> None:
@@ -55,3 +61,11 @@ def test_errors_have_a_page_that_needs_neither_session_nor_database(client, sett
         assert f"Status {status}" in html(response)
     client.handler.enforce_csrf_checks = True
     assert "out of date" in html(client.post("/oidc/logout/"))
+
+
+def test_the_header_of_an_error_says_who_is_logged_in_if_that_can_be_known(user, signed_in_client, monkeypatch) -> None:
+    client = signed_in_client(user)
+    client.raise_request_exception = False
+    assert "Kim Example" in html(client.get("/nowhere/"))
+    monkeypatch.setattr(SessionStore, "load", Mock(side_effect=DatabaseError))
+    assert "Status 500" in html(client.get("/"))

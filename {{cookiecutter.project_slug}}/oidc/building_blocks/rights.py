@@ -45,8 +45,8 @@ def apply(
     present = set(user.groups.filter(name__in=here.values()).values_list("name", flat=True)) if here else set()
     user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in wanted - present))
     user.groups.remove(*Group.objects.filter(name__in=present - wanted))
-    declared = {"that make staff": staff, "that make superusers": superusers, "that are groups here": here}
-    trace.step("Groups give rights", {"groups": groups, **declared, "so the person is": after | wanted})
+    meaning = {"that make staff": staff, "that make superusers": superusers, "that are groups here": set(here)}
+    trace.step("Groups give rights", {"groups": groups, **meaning, "so the person is": after | wanted})
     gained, lost = sorted((after | wanted) - (before | present)), sorted((before | present) - (after | wanted))
     if gained or lost:
         transaction.on_commit(partial(rights_changed.send_robust, type(user), user=user, gained=gained, lost=lost))

@@ -15,21 +15,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 from django.conf import settings
-from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from oidc.internal.conf import conf
 from oidc.logs import WithoutSecrets
 
-P = ParamSpec("P")
-R = TypeVar("R")
-View = Callable[Concatenate[HttpRequest, P], R]
+F = TypeVar("F", bound=Callable[..., Any])
 Claims = Mapping[str, Any]
 
 MAX_BROWSERS = 20
@@ -38,10 +35,9 @@ MAX_CHARACTERS = 1000
 COOKIE = "oidc_trace"
 # Whatever has such a name is cut.
 SECRET = re.compile("token(?!_type$|_endpoint)|secret|verifier|assertion|^(code|state|nonce|authorization)$", re.I)
+TIMES = {"iat", "exp", "nbf", "auth_time"}
 # What the rules for tokens and sessions read, whatever the policy does.
-OF_PROTOCOL = {"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "nonce", "auth_time", "acr", "at_hash", "sid"}
-
-TIMES = ("iat", "exp", "nbf", "auth_time")
+OF_PROTOCOL = TIMES | {"iss", "sub", "aud", "azp", "nonce", "acr", "at_hash", "sid"}
 
 
 class Step(NamedTuple):
@@ -53,14 +49,10 @@ class Step(NamedTuple):
 
 
 class Login(NamedTuple):
-    """The steps of one login or renewal, and the time of the first."""
+    """One login or renewal, and the time at which it began; its last step says how it ended."""
 
     began: str
     steps: list[Step]
-
-    @property
-    def outcome(self) -> str:
-        return self.steps[-1].title
 
 
 @dataclass(slots=True)
@@ -75,11 +67,11 @@ _current: ContextVar[_Recording | None] = ContextVar("oidc_trace", default=None)
 _kept: dict[str, dict[str, Login]] = {}
 
 
-def recorded(function: View[P, R]) -> View[P, R]:
+def recorded(function: F) -> F:
     """Decorate a function whose steps belong to the browser of its request; one within another adds to its steps."""
 
     @wraps(function)
-    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if not conf.DEBUG or _current.get():
             return function(request, *args, **kwargs)
         token, result = _current.set(recording := _Recording()), None
@@ -90,7 +82,7 @@ def recorded(function: View[P, R]) -> View[P, R]:
             _keep(request, result, recording.steps)
         return result
 
-    return cast(View[P, R], wrapper)
+    return cast(F, wrapper)
 
 
 def go_on(state: str) -> None:
@@ -101,25 +93,24 @@ def go_on(state: str) -> None:
 
 def step(title: str, facts: Mapping[str, object] | None = None, *names: str, url: str = "") -> None:
     """Note a step: its `facts`, those in the query of a `url`, and the settings that mattered, by their `names`."""
-    if not (recording := _current.get()):
-        return
-    of_url = {"address": url.partition("?")[0], **dict(parse_qsl(urlsplit(url).query))} if url else {}
-    known = {name: getattr(conf, name, getattr(settings, name, None)) for name in names}
-    sent_or_came = {name: value for name, value in {**of_url, **(facts or {})}.items() if value != ""}
-    told = [(name, _text(name, value, recording.cut)) for name, value in sent_or_came.items()]
-    mattered = [(name, _text("", value, recording.cut)) for name, value in known.items()]
-    recording.steps.append((recording.attempt, Step(title, told, mattered)))
+    if recording := _current.get():
+        of_url = {"address": url.partition("?")[0], **dict(parse_qsl(urlsplit(url).query))}
+        told = {name: value for name, value in {**of_url, **(facts or {})}.items() if value != ""}
+        mattered = {name: getattr(conf, name, getattr(settings, name, None)) for name in names}
+        lines = [(name, _text(name, value, recording.cut)) for name, value in told.items()]
+        # No secret is among those that are named, while OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS looks like one.
+        of_settings = [(name, _text("", value, recording.cut)) for name, value in mattered.items()]
+        recording.steps.append((recording.attempt, Step(title, lines, of_settings)))
 
 
 def token(text: object) -> None:
     """Note what a token says, before anything of it is checked."""
-    if not _current.get():
-        return
-    try:
-        decoded = jwt.decode_complete(str(text), options={"verify_signature": False})
-        step("A token came; nothing of it is believed yet", {"header": decoded["header"], **decoded["payload"]})
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        step("A token came that is not a readable JWT")
+    if _current.get():
+        try:
+            decoded = jwt.decode_complete(str(text), options={"verify_signature": False})
+            step("A token came; nothing of it is believed yet", {"header": decoded["header"], **decoded["payload"]})
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            step("A token came that is not a readable JWT")
 
 
 @contextmanager
@@ -132,64 +123,44 @@ def reading(claims: Claims) -> Iterator[Claims]:
     try:
         yield watched
     finally:
-        names = {
-            "read": watched.read & watched.came,
-            "asked for, but not there": watched.read - watched.came,
-            "used by nobody": watched.came - watched.read - OF_PROTOCOL,
-        }
-        step("Which claims the user policy read", names)
+        came, read = set(claims), watched.read
+        names = {"read": read & came, "asked for, but not there": read - came}
+        step("Which claims the user policy read", names | {"used by nobody": came - read - OF_PROTOCOL})
 
 
 def logins_of(request: HttpRequest) -> list[Login]:
     """Return the last logins of the browser, the newest first."""
-    return list(_kept.get(_browser_of(request), {}).values())[::-1]
+    return list(_kept.get(request.get_signed_cookie(COOKIE, "") or "", {}).values())[::-1]
+
+
+def _noting(method: str) -> Any:
+    """Return a method of `dict` that notes the claim which it is asked for, or all if it goes through them."""
+
+    def read(self: "Watched", *arguments: Any) -> Any:
+        self.read |= set(arguments[:1]) or set(dict.keys(self))
+        return getattr(dict, method)(self, *arguments)
+
+    return read
 
 
 class Watched(dict[str, Any]):
-    """Claims that note which of them are read; whoever goes through all has read all. As a `dict` they act as ever."""
+    """Claims that note which of them are read. A `dict`, so that a policy does the same as without DEBUG."""
 
     def __init__(self, claims: Claims) -> None:
         super().__init__(claims)
-        self.came, self.read = set(claims), set[str]()
+        self.read: set[str] = set()
 
-    def __getitem__(self, name: str) -> Any:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.read.add(name)
-        return super().get(name, default)
-
-    def __contains__(self, name: object) -> bool:
-        self.read.add(str(name))
-        return super().__contains__(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def keys(self) -> Any:
-        return self._read_all().keys()
-
-    def values(self) -> Any:
-        return self._read_all().values()
-
-    def items(self) -> Any:
-        return self._read_all().items()
-
-    def _read_all(self) -> Any:
-        self.read |= self.came
-        return super()
+    __getitem__, get, __contains__ = map(_noting, ("__getitem__", "get", "__contains__"))
+    __iter__, keys, values, items = map(_noting, ("__iter__", "keys", "values", "items"))
 
 
 def _keep(request: HttpRequest, result: object, steps: Iterable[tuple[str, Step]]) -> None:
     """Add steps to what is known of a browser; an unknown one gets its cookie with `result`, if that is a response."""
-    browser = _browser_of(request)
+    browser = request.get_signed_cookie(COOKIE, "")
     if not browser and isinstance(result, HttpResponse):
         browser = secrets.token_urlsafe(16)
-        crosses_sites = conf.OIDC_RESPONSE_MODE == "form_post"
-        samesite: Literal["None", "Lax"] = "None" if crosses_sites else "Lax"
-        value = signing.dumps(browser, salt=COOKIE)
-        result.set_cookie(COOKIE, value, httponly=True, secure=crosses_sites, samesite=samesite)
+        flags = {"secure": True, "samesite": "None"} if conf.OIDC_RESPONSE_MODE == "form_post" else {"samesite": "Lax"}
+        result.set_signed_cookie(COOKIE, browser, httponly=True, **flags)
     if browser:
         logins = _kept.pop(browser, {})
         for attempt, noted in steps:
@@ -199,26 +170,13 @@ def _keep(request: HttpRequest, result: object, steps: Iterable[tuple[str, Step]
             _kept.pop(oldest, None)
 
 
-def _browser_of(request: HttpRequest) -> str:
-    try:
-        return str(signing.loads(request.COOKIES.get(COOKIE, ""), salt=COOKIE))
-    except signing.BadSignature:
-        return ""
-
-
 def _text(name: str, value: object, cut: set[str]) -> str:
     """Return a value as it is shown, without what is secret by its name, here or in an earlier step (`cut`)."""
     match value:
-        case str():
-            text = value
-        case type():
-            text = f"{value.__module__}.{value.__qualname__}"
         case set() | list() | tuple() if all(isinstance(item, str) for item in value):
             text = ", ".join(sorted(value) if isinstance(value, set) else value)
         case int() if name in TIMES and abs(value) < 10**11:
             text = f"{value} ({timezone.localtime(datetime.fromtimestamp(value, UTC)):%d %B %Y %H:%M:%S})"
-        case dict() if not value:
-            text = ""
         case dict() | list() | bool() | None:
             text = json.dumps(value, ensure_ascii=False, default=str)
         case _:

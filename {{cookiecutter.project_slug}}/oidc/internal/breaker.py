@@ -164,7 +164,7 @@ class Breaker:
     def _listen(self, send: Callable[[], object], started: float, is_probe: bool) -> None:
         try:
             send()
-        except LoginError:
+        except (LoginError, RuntimeError):  # the latter if the process ends
             is_swallowed = self.is_suspected
         else:
             seconds = time.monotonic() - started

@@ -6,7 +6,7 @@ LINTED := cookiecutter_django_oidc_v2 tests benchmarks "$(SOURCE)/oidc"
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types test-relying-party test-matrix test-generator test-sites rules clean
+.PHONY: demo test lint types test-relying-party test-matrix test-generator test-sites rules pictures clean
 
 # Render the default site into demo/, unless it is there, and start it with its sign-in service.
 demo: .venv/cookiecutter
@@ -47,6 +47,10 @@ rules: test-relying-party
 # The relying party's source with every Python of this machine, and each Django.
 test-matrix: .venv/installed
 	python -m tests.relying_party --matrix
+
+# Take the pictures of README.md and docs/ from a default site that runs.
+pictures: .venv/installed
+	python -m tests.sites.pictures
 
 test-generator test-sites: .venv/installed
 	pytest tests/$(@:test-%=%)

@@ -141,8 +141,15 @@ class Arena:
         self.strangers, self.members = self.strangers + self.members, []
 
     def leave(self, browser: Browser, path: str = "/oidc/authenticate/", sub: str | None = None) -> dict[str, str]:
-        """Begin a login and return what the OP sends the browser back with."""
-        leaving = browser.get(path.replace("ISSUER", quote(self.op.issuer)))
+        """Begin a login and return what the OP sends the browser back with.
+
+        After an outage that was another attack's the site may need a moment to see that the OP responds again.
+        """
+        ends = time.monotonic() + 10
+        while (leaving := browser.get(path.replace("ISSUER", quote(self.op.issuer)))).status_code in (503, 504):
+            if time.monotonic() > ends:
+                break
+            time.sleep(0.1)
         assert leaving.status_code == 302, f"a login does not even begin: HTTP {leaving.status_code} at {path}"
         return self.op.grant(leaving.headers["Location"], sub)
 

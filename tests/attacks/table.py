@@ -86,13 +86,14 @@ def is_safe(arena: Arena, response: Response) -> None:
 
 
 def login(forge: Forge | None = None, is_good: bool = False, **changes: Any) -> Attack:
-    """Log in while the OP is changed: `changes` are to its attributes, `forge` writes the ID Token."""
+    """Come back from the OP while it is changed: `changes` are to its attributes, `forge` writes the ID Token."""
 
     def attack(arena: Arena) -> Response:
+        parameters = arena.leave(browser := arena.browser())
         arena.op.forge = forge
         for name, value in changes.items():
             getattr(arena.op, name).update(value)
-        response = arena.log_in(browser := arena.browser())
+        response = arena.come_back(browser, parameters)
         if is_good:
             arena.admit(browser)
         return response

@@ -94,27 +94,6 @@ def test_pages_work_by_keyboard_and_keep_within_a_phone(dev: Development, page) 
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(dev: Development, page, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.goto(dev.url)
-    colours = "element => [getComputedStyle(element).color, getComputedStyle(element).backgroundColor]"
-    for selector in ("body", ".button"):
-        assert contrast(*page.locator(selector).first.evaluate(colours)) >= 4.5
-
-
-def contrast(*colours: str) -> float:
-    """Return the contrast ratio of two CSS colours (WCAG 2.2, 1.4.3)."""
-
-    def luminance(colour: str) -> float:
-        channels = [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    darker, lighter = sorted(map(luminance, colours))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
 def test_a_failed_login_is_explained_to_people_and_developers(dev: Development, page) -> None:
     page.goto(f"{dev.url}/oidc/callback/?code=x&state=y")
     assert page.get_by_role("heading", level=1).is_visible()

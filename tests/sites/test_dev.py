@@ -18,7 +18,6 @@ import requests
 from oidc.testing.bench import MISHAPS
 from tests.rendering import render
 from tests.sites.site import Running, Site, free_port, is_free
-from tests.sites.test_browser import contrast
 
 RENEWAL_SECONDS = 2
 
@@ -345,3 +344,15 @@ def test_a_database_that_is_missing_is_told_in_one_line(installed: Callable[...,
     assert end.returncode == 1
     assert re.search(r"^CommandError: No database at localhost \(.*correct DATABASE_URL", end.stderr, re.MULTILINE)
     assert "Traceback" not in end.stderr
+
+
+def contrast(*colours: str) -> float:
+    """Return the contrast ratio of two CSS colours (WCAG 2.2, 1.4.3)."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted(map(luminance, colours))
+    return (lighter + 0.05) / (darker + 0.05)

@@ -74,6 +74,7 @@ class Command(BaseCommand):
     def _serve(self, address: str) -> bool:
         """Run Django's server as a child until Ctrl-C; return False once a change of `.env` has to take effect."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGINT, _interrupt_once)
         # With this variable it watches the code, and leaves it to its parent to start it again.
         environment = INHERITED | {"RUN_MAIN": "true", "DJANGO_RUNSERVER_HIDE_WARNING": "true"}
         server, seen = None, _content(ENV_FILE)
@@ -98,6 +99,12 @@ class Command(BaseCommand):
             if server and server.poll() is None:
                 server.terminate()
                 server.wait(10)
+
+
+def _interrupt_once(*_: object) -> None:
+    """Stop at Ctrl-C; what runs this command may pass the signal on once more, in the middle of stopping."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def development_op(issuer: str, report: Callable[[str], object]) -> OP:

@@ -223,13 +223,14 @@ def test_an_endpoint_that_swallows_only_requests_is_not_taken_for_one_that_is_ba
     monkeypatch.setattr(breaker, "FIRST_LATENCY", 0.01)
     settings.OIDC_TIMEOUT, op.faults["/token"] = 1, swallow_posts
     assert browser.outcome() == "op_timeout"
+    settings.OIDC_TIMEOUT = 30
     for _ in range(3):
         started = time.monotonic()
         assert browser.outcome() == "op_timeout"
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 10
         time.sleep(0.1)
     op.faults.clear()
-    assert in_time(lambda: browser.outcome() == "signed_in", 3)
+    assert in_time(lambda: browser.outcome() == "signed_in", 10)
 
 
 def test_an_endpoint_that_has_become_slow_is_found_out_to_respond(closed: Breaker) -> None:

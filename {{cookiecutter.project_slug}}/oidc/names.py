@@ -6,8 +6,6 @@ from oidc.internal.conf import Conf
 
 # What this package reads; `oidc/README.md` explains each.
 SETTINGS = frozenset(name for name in vars(Conf) if name.startswith("OIDC_"))
-# Settings that a site's own policy usually reads.
-OF_SITES = {"OIDC_STAFF_GROUPS", "OIDC_SUPERUSER_GROUPS"}
 # Settings of mozilla-django-oidc that have no effect here, because this package always does what is safe.
 WITHOUT_EFFECT = {
     "OIDC_ALLOW_UNSECURED_JWT", "OIDC_MAX_STATES", "OIDC_NONCE_SIZE", "OIDC_PKCE_CODE_CHALLENGE_METHOD",
@@ -21,9 +19,7 @@ OF_LIBRARY = {"LOGIN_REDIRECT_URL_FAILURE": NO_PAGE, "OIDC_DRF_AUTH_BACKEND": NO
 
 def unread(names: list[str]) -> list[str]:
     """Return those names that look like settings for logins and that nobody reads."""
-    return sorted(
-        name for name in names if (name.startswith("OIDC_") or name in OF_LIBRARY) and name not in SETTINGS | OF_SITES
-    )
+    return sorted(name for name in names if (name.startswith("OIDC_") or name in OF_LIBRARY) and name not in SETTINGS)
 
 
 def hint(name: str) -> str:
@@ -32,6 +28,6 @@ def hint(name: str) -> str:
         return OF_LIBRARY[name]
     if name in WITHOUT_EFFECT:
         return "Remove it: what it turns on is always on here, and what it turns off cannot be turned off."
-    if nearest := get_close_matches(name, SETTINGS | OF_SITES, 1):
+    if nearest := get_close_matches(name, SETTINGS, 1):
         return f"Did you mean {nearest[0]}?"
     return "Rename it if it is your own: OIDC_ belongs to logins."

@@ -45,7 +45,10 @@ class Conf:
     # Users.
     OIDC_CREATE_USER: bool = True
     OIDC_USERNAME_ALGO: Any = None
-    OIDC_GROUPS_CLAIM: str = ""  # what the site's policy reads, for the doctor
+    # What a site's policy reads, for the doctor and the record of logins.
+    OIDC_GROUPS_CLAIM: str = ""
+    OIDC_STAFF_GROUPS: Sequence[str] = ()
+    OIDC_SUPERUSER_GROUPS: Sequence[str] = ()
     # Sessions.
     OIDC_STORE_ACCESS_TOKEN: bool = False
     OIDC_STORE_ID_TOKEN: bool = True  # the id_token_hint of logout

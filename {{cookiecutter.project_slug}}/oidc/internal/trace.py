@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -96,7 +95,7 @@ def step(title: str, facts: Mapping[str, object] | None = None, *names: str, url
     if recording := _current.get():
         of_url = {"address": url.partition("?")[0], **dict(parse_qsl(urlsplit(url).query))}
         told = {name: value for name, value in {**of_url, **(facts or {})}.items() if value != ""}
-        mattered = {name: getattr(conf, name, getattr(settings, name, None)) for name in names}
+        mattered = {name: getattr(conf, name) for name in names}
         lines = [(name, _text(name, value, recording.cut)) for name, value in told.items()]
         # No secret is among those that are named, while OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS looks like one.
         of_settings = [(name, _text("", value, recording.cut)) for name, value in mattered.items()]

@@ -202,7 +202,7 @@ LINES: list[tuple[str, str, str, str, Callable[[Site], Any]]] = [
     ("fail", "request", "client_refused", "unauthorized_client",
         lambda site: site.authorize(error="unauthorized_client")),
     ("warn", "request", "op_error", "invalid_request", lambda site: site.authorize(error="invalid_request")),
-    ("fail", "clock", "id_token_time", "-3600 s", lambda site: site.clock(3600)),
+    ("fail", "clock", "id_token_time", "s ahead of the OP", lambda site: site.clock(3600)),
     ("warn", "clock", "id_token_time", "s ahead of the OP", lambda site: site.clock(-30)),
     ("warn", "clock", "id_token_time", "no usable Date",
         lambda site: site.patch.setattr(Handler, "date_time_string", lambda handler: "soon")),

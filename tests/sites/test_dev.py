@@ -18,6 +18,7 @@ import requests
 from oidc.testing.bench import MISHAPS
 from tests.rendering import render
 from tests.sites.site import Running, Site, free_port, is_free
+from tests.sites.test_pages import AXE, violations
 
 RENEWAL_SECONDS = 2
 
@@ -214,6 +215,15 @@ def test_the_page_that_ends_a_session_says_whose(dev: Development, page) -> None
     assert page.inner_text("h1") == "You are logged out"
     page.goto(dev.url)
     assert page.get_by_role("link", name="Log in").is_visible()
+
+
+def test_pages_of_the_service_are_accessible(dev: Development, page, require: Callable[[object, str], None]) -> None:
+    require(AXE.exists(), "no axe-core: npm install --no-package-lock --prefix tests/sites/interop")
+    open_login_page(dev, page)
+    assert violations(page) == []
+    for path in ("/", "/end-session", "/authorize"):
+        page.goto(dev.op_url + path)
+        assert violations(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,8 +104,8 @@ def keycloak(require: Callable[[object, str], None]) -> Iterator[Keycloak]:
     port, password = free_port(), secrets.token_urlsafe(16)
     url = f"http://localhost:{port}"
     with temporary_folder() as folder:
-        with tarfile.open(ARCHIVE) as archive:
-            archive.extractall(folder, filter="data")
+        # Not by Python, whose early releases of 3.11 cannot refuse what would land elsewhere.
+        subprocess.run(["tar", "--extract", "--file", ARCHIVE, "--directory", folder], check=True)
         command = [str(folder / f"keycloak-{VERSION}" / "bin" / "kc.sh"), "start-dev", "--db", "dev-mem"]
         command += ["--http-host", "127.0.0.1", "--http-port", str(port)]
         admin = {"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": password}

@@ -53,6 +53,8 @@ def opened(closed: Breaker, endpoint: Endpoint) -> Breaker:
     """A breaker of an endpoint that does not respond."""
     endpoint.is_up = False
     closed.failed(DOWN, time.monotonic())
+    # A probe that responds at once would look as if it were requests that are swallowed.
+    assert in_time(lambda: endpoint.asked > 0)
     return closed
 
 

@@ -94,7 +94,7 @@ def test_a_login_reads_from_top_to_bottom(browser: Browser, op: OP) -> None:
         "The site asks for tokens",
         "The token endpoint responds",
         "A token came; nothing of it is believed yet",
-        "Every rule for ID Tokens is kept: signature, issuer, audience, times, subject, nonce",
+        "The ID Token keeps every rule",
         "Userinfo says more",
         "verify_claims lets the person in",
         "No user is found, so one is made",
@@ -324,6 +324,16 @@ def test_renewals_in_the_background_are_told(browser: Browser, op: OP, settings:
     op.faults |= {"/token": fault} if fault else {}
     assert browser.get("/page/").status_code == 200
     assert outcomes(browser)[0] == outcome
+
+
+def test_a_renewal_without_an_id_token_claims_no_rule_for_one(browser: Browser, op: OP, settings: Any) -> None:
+    settings.OIDC_RENEWAL = "refresh_token"
+    browser.log_in()
+    browser.age(1000)
+    op.token_response["id_token"] = ABSENT
+    browser.get("/page/")
+    assert outcomes(browser)[0] == "The login is renewed in the background"
+    assert "The ID Token keeps every rule" not in [step.title for step in logins(browser)[0].steps]
 
 
 def test_only_this_browser_sees_its_logins(browser: Browser, op: OP) -> None:

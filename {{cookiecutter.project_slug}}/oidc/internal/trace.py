@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -64,6 +65,7 @@ class _Recording:
 _current: ContextVar[_Recording | None] = ContextVar("oidc_trace", default=None)
 # The browsers that came last, with their logins by attempt.
 _kept: dict[str, dict[str, Login]] = {}
+_lock = Lock()
 
 
 def recorded(function: F) -> F:
@@ -160,13 +162,15 @@ def _keep(request: HttpRequest, result: object, steps: Iterable[tuple[str, Step]
         browser = secrets.token_urlsafe(16)
         flags = {"secure": True, "samesite": "None"} if conf.OIDC_RESPONSE_MODE == "form_post" else {"samesite": "Lax"}
         result.set_signed_cookie(COOKIE, browser, httponly=True, **flags)
-    if browser:
+    if not browser:
+        return
+    with _lock:
         logins = _kept.pop(browser, {})
         for attempt, noted in steps:
             logins.setdefault(attempt, Login(f"{timezone.localtime():%H:%M:%S}", [])).steps.append(noted)
         _kept[browser] = dict(list(logins.items())[-MAX_LOGINS:])
         for oldest in list(_kept)[:-MAX_BROWSERS]:
-            _kept.pop(oldest, None)
+            del _kept[oldest]
 
 
 def _text(name: str, value: object, cut: set[str]) -> str:

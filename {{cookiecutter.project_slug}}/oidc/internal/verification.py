@@ -14,6 +14,7 @@ from oidc.internal.conf import conf
 from oidc.internal.provider import Tokens
 from oidc.internal.token_rules import Expected, Rule, TokenError
 
+RULES = "signature, issuer, audience, times, subject; nonce, max_age, acr_values and at_hash where there are such"
 SETTINGS = ("OIDC_OP_ISSUER", "OIDC_RP_CLIENT_ID", "OIDC_RP_SIGN_ALGO", "OIDC_TRUSTED_AUDIENCES")
 
 
@@ -79,7 +80,8 @@ def _expected(
 
 
 def _login(claims: Mapping[str, Any], tokens: Tokens) -> Login:
-    trace.step("Every rule for ID Tokens is kept: signature, issuer, audience, times, subject, nonce", None, *SETTINGS)
+    if tokens.id_token is not None:
+        trace.step("The ID Token keeps every rule", {"rules": RULES}, *SETTINGS)
     complete = _with_userinfo(claims, tokens.access_token)
     id_token, access_token = (
         token if isinstance(token, str) else "" for token in (tokens.id_token, tokens.access_token)

@@ -9,6 +9,8 @@ import pytest
 
 from tests import pythons
 from tests.rendering import SITE, render
+from tests.sites.keycloak import Keycloak
+from tests.sites.keycloak import keycloak as run_keycloak
 from tests.sites.site import Site
 from tests.untested import pytest_terminal_summary
 
@@ -53,6 +55,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory, require: Callable[[objec
         return sites[key]
 
     return install
+
+
+@pytest.fixture(scope="session")
+def keycloak(require: Callable[[object, str], None]) -> Iterator[Keycloak]:
+    """A real Keycloak, the same for all tests: `keycloak.realm_for(site_url)` makes a realm with a client."""
+    with run_keycloak(require) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ https://docs.gunicorn.org/en/stable/settings.html
 """
 
 import os
-import signal
 import sys
 from ipaddress import ip_address
 from typing import Any
@@ -43,15 +42,17 @@ max_requests, max_requests_jitter = 10_000, 1_000
 # A disk that is slow, or cannot be written to, must not look like a process that hangs.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 control_socket_disable = True
+# Django judges X-Forwarded-Proto, and sees it only from known proxies: see pre_request.
+secure_scheme_headers: dict[str, str] = {}
 accesslog = "-"
 logger_class = CleanLogger
 # The callback's query holds an authorization code, so the path is logged without it.
 access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
 
 
-def post_worker_init(worker: Any) -> None:
-    """Leave Ctrl-C to gunicorn's main process: told by it and by the terminal at once, a worker often hangs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def post_fork(server: object, worker: Any) -> None:
+    """End a worker at Ctrl-C as SIGTERM does: gunicorn's own handler waits for a lock that the worker may hold itself."""
+    worker.handle_quit = worker.handle_exit
 
 
 def pre_request(worker: Any, request: Any) -> None:

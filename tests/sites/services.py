@@ -57,7 +57,7 @@ def postgresql() -> Iterator[str]:
     # It refuses to run as root.
     owner = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     port = free_port()
-    with _folder() as folder:
+    with temporary_folder() as folder:
         if owner:
             account = pwd.getpwnam("postgres")
             os.chown(folder, account.pw_uid, account.pw_gid)
@@ -68,7 +68,7 @@ def postgresql() -> Iterator[str]:
         assert made.returncode == 0, made.stderr
         server = [find("postgres"), "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
         ready = [find("pg_isready"), "--host", "127.0.0.1", "--port", str(port)]
-        with _running(server, folder, lambda: subprocess.run(ready, capture_output=True).returncode == 0, **owner):
+        with running(server, folder, lambda: subprocess.run(ready, capture_output=True).returncode == 0, **owner):
             yield f"postgres://site@127.0.0.1:{port}/postgres"
 
 
@@ -82,26 +82,26 @@ def redis() -> Iterator[str]:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
 
-    with _folder() as folder:
+    with temporary_folder() as folder:
         server = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        with _running(server, folder, answers):
+        with running(server, folder, answers):
             yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
 def nginx(port: int, backends: Sequence[int]) -> Iterator[None]:
     """Run nginx on `port`, which hands requests to the ports of `backends` in turn."""
-    with _folder() as folder:
+    with temporary_folder() as folder:
         servers = " ".join(f"server 127.0.0.1:{backend};" for backend in backends)
         config = folder / "nginx.conf"
         config.write_text(NGINX.format(folder=folder, port=port, servers=servers))
         server = [find("nginx"), "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
-        with _running(server, folder, lambda: requests.get(f"http://127.0.0.1:{port}/", timeout=5).status_code > 0):
+        with running(server, folder, lambda: requests.get(f"http://127.0.0.1:{port}/", timeout=5).status_code > 0):
             yield
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """Make a folder outside of pytest's, which only their owner can enter."""
     folder = Path(tempfile.mkdtemp())
     try:
@@ -111,13 +111,15 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, answers: Callable[[], bool], **options: object) -> Iterator[None]:
-    """Run a server from when it `answers` until the context ends."""
+def running(
+    command: list[str], folder: Path, answers: Callable[[], bool], *, seconds: float = 30, **options: object
+) -> Iterator[None]:
+    """Run a server from when it `answers`, which may take some seconds, until the context ends."""
     log = folder / "server.log"
     with log.open("w") as output:
         server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True, **options)
         try:
-            for _ in range(600):
+            for _ in range(int(seconds / 0.05)):
                 assert server.poll() is None, log.read_text()
                 try:
                     if answers():

@@ -55,7 +55,15 @@ def build(folder: Path, name: str, base: str, *options: object) -> str:
         if authorities := ssl.get_default_verify_paths().cafile:
             ours[authorities] = "/etc/ssl/certs/ca-certificates.crt"
         mounts = [f"--volume={path}:{there}:ro" for path, there in ours.items() if Path(path).exists()]
-        how = ["--isolation=chroot", "--network=host", "--format=docker", "--layers=false", "--quiet", *mounts, *options]
+        how = [
+            "--isolation=chroot",
+            "--network=host",
+            "--format=docker",
+            "--layers=false",
+            "--quiet",
+            *mounts,
+            *options,
+        ]
         return podman("build", *how, f"--build-arg=BASE={base}", "--tag", name, folder).splitlines()[-1]
 
 

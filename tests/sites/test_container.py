@@ -45,7 +45,9 @@ def image(installed, tmp_path_factory, require) -> Iterator[Image]:
         base = images.base_image(require)
         built.append(base)
         for place, name in ((folder, "plain"), (installed().folder, "site")):
-            built.append(images.build(place, f"localhost/{name}-of-tests:{os.getpid()}", base, "--build-arg=VERSION=1.2.3"))
+            built.append(
+                images.build(place, f"localhost/{name}-of-tests:{os.getpid()}", base, "--build-arg=VERSION=1.2.3")
+            )
         yield Image(built[2], base, built[1])
 
 
@@ -106,7 +108,9 @@ def test_it_migrates_serves_says_that_it_is_healthy_and_stops_at_once(image: Ima
                 time.sleep(0.2)
         assert ready.text == "ok\n"
         podman("healthcheck", "run", container)
-        assert requests.get(url, headers={"Host": "www.example.org"}, allow_redirects=False, timeout=5).status_code == 301
+        assert (
+            requests.get(url, headers={"Host": "www.example.org"}, allow_redirects=False, timeout=5).status_code == 301
+        )
         before = time.monotonic()
         podman("stop", "--time", "60", container)
         assert time.monotonic() - before < 15

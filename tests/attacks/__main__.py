@@ -68,7 +68,9 @@ def attacked(folder: Path, python: str, claims: dict[str, object]) -> Iterator[A
         env_file.touch()
         environment = {"ENV_FILE": str(env_file), "DATABASE_URL": f"sqlite:///{scratch}/db.sqlite3"}
         environment |= {"DEBUG": "false", "LOG_LEVEL": "DEBUG", "SECRET_KEY": secrets.token_urlsafe(50)}
-        environment |= {"SITE_URL": SITE_URL, "ALLOWED_HOSTS": "", "TRUST_PROXY_HEADERS": "true"}
+        environment |= {"SITE_URL": SITE_URL, "ALLOWED_HOSTS": ""}
+        # The second name is the one of sites that were rendered by 0.1.
+        environment |= {"FORWARDED_ALLOW_IPS": "127.0.0.1", "TRUST_PROXY_HEADERS": "true"}
         environment |= {"CACHE_URL": "", "BREAK_GLASS_LOGIN": "", "BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "1"}
         client = {"OIDC_OP_ISSUER": op.issuer, "OIDC_RP_CLIENT_ID": op.client[0], "OIDC_RP_CLIENT_SECRET": op.client[1]}
         client |= {"OIDC_RP_SIGN_ALGO": op.algorithm, "OIDC_CREATE_USER": "true", "OIDC_RENEWAL": "redirect"}

@@ -78,7 +78,7 @@ def production(site: Site, require, database_url: str) -> Iterator[dict[str, str
             "SECRET_KEY": secrets.token_urlsafe(50),
             "DATABASE_URL": database_url,
             "CACHE_URL": cache_url,
-            "TRUST_PROXY_HEADERS": "true",
+            "FORWARDED_ALLOW_IPS": "127.0.0.1",
             "WEB_CONCURRENCY": "1",
         }
         for command in (["migrate"], ["collectstatic", "--no-input"]):

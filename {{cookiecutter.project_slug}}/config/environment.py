@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from io import StringIO
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -77,6 +78,10 @@ class Environment:
         """Return a list that is written with commas between its items."""
         return [word.strip() for word in self.text(name).split(",") if word.strip()]
 
+    def networks(self, name: str) -> list[IPv4Network | IPv6Network]:
+        """Return IP addresses and networks, written with commas between them; `*` stands for all."""
+        return self._read(name, _networks, [])
+
     def choice(self, name: str, options: list[str], default: str) -> str:
         """Return one of `options`, which may be written in capitals too."""
         spellings = {option.lower(): option for option in options}
@@ -141,6 +146,10 @@ def _key(value: bytes) -> str | bytes:
         return value.decode().strip().replace("\\n", "\n")
     # DER begins with this byte, and base64 of DER never does.
     return value if value.startswith(b"\x30") else base64.b64decode(value.strip(), validate=True)
+
+
+def _networks(value: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(word.strip()) for word in value.replace("*", "0.0.0.0/0,::/0").split(",") if word.strip()]
 
 
 def _database(value: str) -> dict[str, Any]:

@@ -135,8 +135,9 @@ if SECURE_SSL_REDIRECT:
     # A cookie with this prefix cannot come from a neighbouring host of the domain.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 
-# Only a proxy that always sets X-Forwarded-Proto itself may be believed, so this is off by default.
-if env.flag("TRUST_PROXY_HEADERS", default=False):
+# The proxies whose X-Forwarded-* headers are true; gunicorn.conf.py drops those headers from everyone else.
+FORWARDED_ALLOW_IPS = env.networks("FORWARDED_ALLOW_IPS")
+if FORWARDED_ALLOW_IPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # Scripts and styles are files under static/. Without form-action, because a logout goes on to the sign-in service.

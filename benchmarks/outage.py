@@ -12,7 +12,7 @@ import tempfile
 import time
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Barrier
 
@@ -41,6 +41,9 @@ BEFORE, BEGINNING, STEADY, RECOVERY = 5.0, 5.0, 15.0, 3.0
 def main() -> None:
     options = arguments()
     end_as_by_ctrl_c()
+    options.site_core, *others = sorted(os.sched_getaffinity(0))
+    if others:  # for everything but the site, which is moved to its own
+        os.sched_setaffinity(0, others)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port()
@@ -110,6 +113,7 @@ def outage(
     longest, recovery = 0.0, []
     visitors = 4 if "sync" in arguments else 16
     with running_project("rendered site", port, site, folder, op, *arguments) as project, load.process() as submit:
+        move(project, options.site_core)
         for _ in range(16):  # until every process knows the OP's keys
             assert log_in(port, connection_to(op))
         for number in range(options.rounds):
@@ -142,6 +146,14 @@ def outage(
     in_ms = f"{statistics.median(waits):.0f} / {waits[int(len(waits) * 0.95)]:.0f}"
     back_after = " / ".join(f"{seconds:.1f}" for seconds in recovery)
     return [*rates, f"{whole:.0%}", f"{shares:.0%}", in_ms, f"{longest:.1f}", back_after]
+
+
+def move(project: Project, core: int) -> None:
+    """Give the processes of a project a core, so that a page which does not come is not one that was not asked for."""
+    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == project.group:
+                os.sched_setaffinity(int(stat.parent.name), {core})
 
 
 def seconds_until_login(project: Project) -> float:

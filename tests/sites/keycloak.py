@@ -96,17 +96,11 @@ def sign_in(page: Any, person: str) -> None:
 
 @contextmanager
 def keycloak(require: Callable[[object, str], None]) -> Iterator[Keycloak]:
-    """Run Keycloak with a database in memory; the first time, Maven fetches it into the cache of this account."""
-    require(_java() >= JAVA, f"no Java {JAVA} or newer on the PATH, which Keycloak needs")
-    if not ARCHIVE.exists():
-        require(shutil.which("mvn"), "no Maven on the PATH, which fetches Keycloak")
-        _fetch(require)
+    """Run Keycloak with a database in memory."""
     port, password = free_port(), secrets.token_urlsafe(16)
     url = f"http://localhost:{port}"
     with temporary_folder() as folder:
-        # Not by Python, whose early releases of 3.11 cannot refuse what would land elsewhere.
-        subprocess.run(["tar", "--extract", "--file", ARCHIVE, "--directory", folder], check=True)
-        command = [str(folder / f"keycloak-{VERSION}" / "bin" / "kc.sh"), "start-dev", "--db", "dev-mem"]
+        command = [str(unpacked(folder, require) / "bin" / "kc.sh"), "start-dev", "--db", "dev-mem"]
         command += ["--http-host", "127.0.0.1", "--http-port", str(port)]
         admin = {"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": password}
         environment = os.environ | admin | {"JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m"}
@@ -116,6 +110,17 @@ def keycloak(require: Callable[[object, str], None]) -> Iterator[Keycloak]:
 
         with running(command, folder, is_ready, seconds=300, env=environment):
             yield Keycloak(url, password)
+
+
+def unpacked(folder: Path, require: Callable[[object, str], None]) -> Path:
+    """Unpack Keycloak into `folder` and return its own folder; the first time, Maven fetches it."""
+    require(_java() >= JAVA, f"no Java {JAVA} or newer on the PATH, which Keycloak needs")
+    if not ARCHIVE.exists():
+        require(shutil.which("mvn"), "no Maven on the PATH, which fetches Keycloak")
+        _fetch(require)
+    # Not by Python, whose early releases of 3.11 cannot refuse what would land elsewhere.
+    subprocess.run(["tar", "--extract", "--file", ARCHIVE, "--directory", folder], check=True)
+    return folder / f"keycloak-{VERSION}"
 
 
 def _java() -> int:

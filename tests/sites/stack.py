@@ -6,8 +6,6 @@ everything else comes from compose.yaml, deploy/nginx.conf and deploy/keycloak-r
 
 import os
 import re
-import shutil
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -128,15 +126,12 @@ def running(site: Site, require: Callable[[object, str], None]) -> Iterator[Stac
     """Run all parts but the site itself."""
     for program in ("postgres", "redis-server", "nginx"):
         require(services.find(program), f"no {program}")
-    require(keycloak._java() >= keycloak.JAVA, f"no Java {keycloak.JAVA} or newer on the PATH, which Keycloak needs")
-    if not keycloak.ARCHIVE.exists():
-        require(shutil.which("mvn"), "no Maven on the PATH, which fetches Keycloak")
-        keycloak._fetch(require)
     ports = {name: free_port() for name in ("site", "login", "site-1", "site-2", "keycloak")}
     with services.temporary_folder() as folder, services.postgresql() as database_url, services.redis() as cache_url:
         here = Here(compose(site)["services"], ports, make_secrets(site, folder), cache_url)
         (here.secrets / "database_url").write_text(database_url)
-        with keycloak_of(site, here, folder), nginx_of(site, here, folder) as log:
+        home = keycloak.unpacked(folder, require)
+        with keycloak_of(site, here, home), nginx_of(site, here, folder) as log:
             yield Stack(site, here, log)
 
 
@@ -149,10 +144,8 @@ def make_secrets(site: Site, folder: Path) -> Path:
 
 
 @contextmanager
-def keycloak_of(site: Site, here: Here, folder: Path) -> Iterator[None]:
-    with tarfile.open(keycloak.ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-    home, port = folder / f"keycloak-{keycloak.VERSION}", here.ports["keycloak"]
+def keycloak_of(site: Site, here: Here, home: Path) -> Iterator[None]:
+    port = here.ports["keycloak"]
     realms = home / "data" / "import"
     realms.mkdir(parents=True)
     (realms / "realm.json").write_bytes((site.folder / "deploy" / "keycloak-realm.json").read_bytes())
@@ -171,7 +164,7 @@ def keycloak_of(site: Site, here: Here, folder: Path) -> Iterator[None]:
         return requests.get(metadata, headers={"X-Forwarded-Proto": "https"}, timeout=60).status_code == 200
 
     environment = os.environ | here.environment("keycloak") | read
-    with services.running(command, folder, is_ready, seconds=300, env=environment):
+    with services.running(command, home, is_ready, seconds=300, env=environment):
         yield
 
 

@@ -13,7 +13,15 @@ from django.contrib import auth
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    JsonResponse,
+    QueryDict,
+)
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -26,7 +34,7 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthen
 
 from oidc import errors
 from oidc.errors import Kind, LoginError, shorten
-from oidc.internal import authorization, discovery, provider, redirects, renewal, session, trace, verification
+from oidc.internal import authorization, discovery, limits, provider, redirects, renewal, session, trace, verification
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.verification import Login
@@ -54,6 +62,7 @@ class AuthenticateView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # 
             return HttpResponseRedirect(url)
         attempt = Attempt(redirects.safe_url(request, request.GET.get(conf.OIDC_REDIRECT_FIELD_NAME, "")))
         try:
+            limits.check_start(request)
             provider.check_responds()
             return authorization.leave(request, attempt, {**self.get_extra_params(request), **prompt_of(request)})
         except LoginError as error:
@@ -118,12 +127,14 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
         if not (code := single(parameters, "code")):
             raise LoginError(errors.CALLBACK_MALFORMED, "neither code nor error")
         self.since = timezone.now()
-        tokens = provider.exchange_code(code, redirects.callback_url(), attempt.code_verifier)
+        with limits.exchange(request):
+            tokens = provider.exchange_code(code, redirects.callback_url(), attempt.code_verifier)
         self.login = verification.verify(tokens, attempt)
         self.user = auth.authenticate(request, verified_claims=self.login.claims)
         if self.user is None:
             raise LoginError(errors.CLAIMS_REFUSED, "the backend returned no user")
-        return self.login_success()
+        limits.remember(response := self.login_success())
+        return response
 
     @property
     def success_url(self) -> str:
@@ -162,6 +173,7 @@ def initiate(request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
             return HttpResponseRedirect(next_url or redirects.home_url())
         hint = single(parameters, "login_hint")
+        limits.check_start(request)
         provider.check_responds()
         return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
     except LoginError as error:
@@ -224,7 +236,7 @@ def check_issuer(issuer: str) -> None:
 
 @trace.recorded
 def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpResponse:
-    """Turn a failed login into one log line, one signal and one page that the person can act on."""
+    """Turn a failed login into one log line, one signal and one page for the person, or JSON for `fetch`."""
     reason = error.reason
     reference = secrets.token_hex(4).upper()
     line = "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s hint=%s"
@@ -243,4 +255,11 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         "other_account_url": redirects.login_url(next_url, PROMPTS[0]) if reason.kind is errors.Kind.REFUSED else "",
         "developer": {"reason": reason.code, "logins_url": reverse("oidc_logins"), **known} if conf.DEBUG else None,
     }
-    return render(request, "oidc/login_failed.html", context, status=reason.status)
+    if redirects.kind_of(request) is redirects.Kind.SCRIPT:
+        body = {"reason": reason.code, "message": str(reason.explanation), "reference": reference}
+        response: HttpResponse = JsonResponse(body, status=reason.status)
+    else:
+        response = render(request, "oidc/login_failed.html", context, status=reason.status)
+    if reason is errors.TOO_MANY_FAILURES:
+        response["Retry-After"] = str(limits.seconds_left())
+    return response

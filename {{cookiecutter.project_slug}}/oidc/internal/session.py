@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
@@ -24,6 +25,7 @@ from django.utils import timezone
 
 from oidc import errors
 from oidc.errors import LoginError
+from oidc.internal import documents
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import LEEWAY, is_time
 from oidc.internal.verification import Login
@@ -47,6 +49,8 @@ PAUSE = timedelta(seconds=30)
 # What lasts for longer than a pause is the lease of a request that is asking the OP.
 LEASE = timedelta(seconds=60)
 MAX_NAME_CHARACTERS = 255
+# Longer than a login takes that is being finished.
+NOTED_SECONDS = 60
 
 
 def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None = None) -> None:
@@ -65,8 +69,11 @@ def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None 
     if since is None:
         return
     # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.
-    for spent in (meanwhile := list(SpentToken.objects.filter(at__gte=since))):
-        end(row.issuer, subject=spent.subject, sid=spent.sid)
+    meanwhile = [(spent.subject, spent.sid) for spent in SpentToken.objects.filter(at__gte=since)]
+    if conf.OIDC_FRONTCHANNEL_LOGOUT and _noted_at(row.sid) > since.timestamp():
+        meanwhile.append(("", row.sid))
+    for subject, sid in meanwhile:
+        end(row.issuer, subject=subject, sid=sid)
     if meanwhile and not LoginSession.objects.filter(pk=row.pk).exists():
         auth.logout(request)
         raise LoginError(errors.LOGGED_OUT, "a logout token came while the login was being finished", user=user)
@@ -213,6 +220,11 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
     return len(keys)
 
 
+def note_end(sid: str) -> None:
+    """Note that a login that is being finished must not begin `sid`: in the cache, as anybody can say so in a frame."""
+    documents.cached(cache.set, _note(sid), time.time(), NOTED_SECONDS)
+
+
 def stored(session_key: str | None) -> SessionBase:
     """Return the session with a key as it is stored now."""
     store: SessionBase = import_module(conf.SESSION_ENGINE).SessionStore(session_key)
@@ -282,6 +294,14 @@ def _kept(login: Login) -> dict[str, str]:
     if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token:
         kept["refresh_token"] = encrypt(login.refresh_token)
     return kept
+
+
+def _noted_at(sid: str) -> float:
+    return float(documents.cached(cache.get, _note(sid), 0, otherwise=0))
+
+
+def _note(sid: str) -> str:
+    return f"oidc:ended:{hashlib.sha256(sid.encode()).hexdigest()}"
 
 
 def _expiry(session: SessionBase) -> float:

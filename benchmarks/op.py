@@ -5,7 +5,7 @@
 It prints the issuer for each site when all are ready; FOLDER holds `ca.pem` then. LATENCY in the environment is the
 seconds that each response takes. /counts tells how much the OP was asked so far; /be?hanging=PATH&latency=SECONDS
 changes how it behaves: "*" is every path but these two, "POST /token" is the path for that method only,
-and with another word than a method nothing hangs, but is refused. /be?capacity=N lets it take N token requests a second.
+and with another word than a method nothing hangs, but is refused. With &capacity=N it takes N token requests a second.
 """
 
 import os

@@ -115,10 +115,10 @@ def test_a_browser_that_has_logged_in_before_is_a_client_by_itself(op: OP, brows
     assert [status(browser, code="made-up") for _ in range(5)] == [FAILED] * 3 + [CLOSED] * 2
 
 
-@pytest.mark.parametrize("value", ["x", "a:b:c", signing.dumps("x", salt="oidc.attempts")])
+@pytest.mark.parametrize("value", ["x", "a:b:c", "of something else"])
 def test_a_forged_cookie_makes_nobody_known(op: OP, browser: Browser, value: str) -> None:
     fail(op)
-    browser.client.cookies["oidc_browser"] = value
+    browser.client.cookies["oidc_browser"] = signing.dumps("x", salt="oidc.attempts") if " " in value else value
     assert status(browser) == CLOSED
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from random import randrange
 from typing import TypeVar
 
 from benchmarks import load
@@ -32,7 +33,6 @@ from benchmarks.serving import (
 from tests.sites.site import Site, free_port
 
 T = TypeVar("T")
-ATTACKER = "127.66.6.6"
 # A module of settings beside the site's own, for a site without the limit.
 UNLIMITED = "from config.settings import *\n\nOIDC_FAILED_LOGINS_PER_MINUTE = 0\n"
 SETTINGS = {"no limit": "config.unlimited", "limit": "config.settings"}
@@ -96,8 +96,11 @@ def measure(project: Project, rate: float, seconds: float, options: argparse.Nam
             at_op.close()
 
     def attack(_: int) -> int:
-        told = load.come_back(project.port, project.op.issuer, ATTACKER)
+        told = load.come_back(project.port, project.op.issuer, attacker)
         return told[0].status if told else 0
+
+    # Another one each time, so that no flood begins where the one before it has used up a minute.
+    attacker = f"127.66.{randrange(1, 250)}.{randrange(1, 250)}"
 
     with ThreadPoolExecutor(2) as sides:
         honest = sides.submit(at_rate, options.honest, seconds, log_in_honestly)

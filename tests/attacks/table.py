@@ -320,7 +320,7 @@ def bogus_codes(arena: Arena) -> Response:
             # A site may take its responses as forms.
             browser.post(CALLBACK, good | {"code": "made-up"}, headers=liar) if response.status_code == 405 else None
     # The minutes of the limit go by the clock, and this may have met two.
-    assert (asked := len(arena.op.asked("/token")) - before) <= 40, f"the OP was asked {asked} times"
+    assert (asked := len(arena.op.asked("/token")) - before) <= 20, f"the OP was asked {asked} times"
     return login(is_good=True)(arena)
 
 

@@ -78,7 +78,7 @@ def test_who_is_limited_reads_when_to_come_back(op: OP, browser: Browser, minute
     response = begin(browser, HERE)
     refusal = browser.refusals[-1]
     assert (response.status_code, refusal["reason"]) == (CLOSED, errors.TOO_MANY_FAILURES)
-    assert 1 <= int(response["Retry-After"]) <= 60
+    assert response["Retry-After"] == "60"
     assert all(text in response.content.decode() for text in ("from your network", refusal["reference"]))
     minute(1)
     assert status(browser) == IN
@@ -136,7 +136,7 @@ def test_the_cookie_comes_along_with_the_response_of_the_op_and_is_out_of_reach(
     settings.OIDC_RESPONSE_MODE = mode
     cookie = browser.log_in().cookies["oidc_browser"]
     assert (cookie["httponly"], cookie["path"], cookie["samesite"]) == (True, "/", same_site)
-    assert not {browser.user.username, "person-1"} & {cookie.value, signing.loads(cookie.value, salt=limits.SALT)}
+    assert not {browser.user.username, "person-1"} & {cookie.value, signing.loads(cookie.value, salt=limits.COOKIE)}
 
 
 def test_many_addresses_together_are_limited_and_known_browsers_are_not(
@@ -224,7 +224,7 @@ def test_a_login_costs_one_look_into_the_cache(
     for name in ("get", "set", "add", "incr", "get_many"):
         recorded(name)
     operations = []
-    for limit in (0, 20):
+    for limit in (0, 10):
         settings.OIDC_FAILED_LOGINS_PER_MINUTE = limit
         asked.clear()
         assert status(Browser(op), ELSEWHERE) == IN
@@ -271,6 +271,9 @@ def test_failures_at_the_same_time_are_all_counted(rf: RequestFactory, op: OP, s
         ("", "198.51.100.1", [], "127.0.0.1"),
         ("10.0.0.2", "198.51.100.1:4711", ["10.0.0.0/8"], "198.51.100.1"),
         ("10.0.0.2", "[2001:db8::1]:4711", ["10.0.0.0/8"], "2001:db8::/64"),
+        ("10.0.0.2", "[2001:db8::1]", ["10.0.0.0/8"], "2001:db8::/64"),
+        ("10.0.0.2", "2001:db8::1", ["10.0.0.0/8"], "2001:db8::/64"),
+        ("10.0.0.2", "6.6.6.6, [", ["10.0.0.0/8"], "10.0.0.2"),
         ("2001:db8:1:2:3:4:5:6", None, [], "2001:db8:1:2::/64"),
         ("2001:db8:1:2:ffff::1", None, [], "2001:db8:1:2::/64"),
         ("::1", None, [], "::/64"),

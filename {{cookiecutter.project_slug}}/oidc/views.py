@@ -3,6 +3,7 @@
 The hooks of mozilla-django-oidc's views, `get_extra_params`, `login_success` and `login_failure`, work as documented.
 """
 
+import json
 import logging
 import secrets
 import time
@@ -13,15 +14,7 @@ from django.contrib import auth
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseNotAllowed,
-    HttpResponseRedirect,
-    JsonResponse,
-    QueryDict,
-)
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -256,10 +249,10 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         "developer": {"reason": reason.code, "logins_url": reverse("oidc_logins"), **known} if conf.DEBUG else None,
     }
     if redirects.kind_of(request) is redirects.Kind.SCRIPT:
-        body = {"reason": reason.code, "message": str(reason.explanation), "reference": reference}
-        response: HttpResponse = JsonResponse(body, status=reason.status)
+        body = json.dumps({"reason": reason.code, "message": str(reason.explanation), "reference": reference})
+        response = HttpResponse(body, "application/json", reason.status)
     else:
         response = render(request, "oidc/login_failed.html", context, status=reason.status)
     if reason is errors.TOO_MANY_FAILURES:
-        response["Retry-After"] = str(limits.seconds_left())
+        response["Retry-After"] = str(limits.SECONDS)
     return response

@@ -163,7 +163,7 @@ def _asking(attempt: Attempt, further: Mapping[str, Any]) -> Attempt:
 
 def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> None:
     """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
-    pending = [name for name in request.COOKIES if name.startswith(_prefix())]
+    pending = [name for name in request.COOKIES if name.startswith(cookie_name(COOKIE_PREFIX))]
     # A signed value has its time before the signature; what is forged deletes only attempts of its own browser.
     pending.sort(key=lambda name: request.COOKIES[name].split(":")[-2:-1], reverse=True)
     for name in pending[MAX_PENDING - 1 :]:
@@ -176,11 +176,7 @@ def _delete(response: HttpResponse, cookie: str) -> None:
 
 
 def _cookie_name(state: str) -> str:
-    return _prefix() + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
-
-
-def _prefix() -> str:
-    return cookie_name(COOKIE_PREFIX)
+    return cookie_name(COOKIE_PREFIX) + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _over_https() -> bool:

@@ -61,7 +61,7 @@ class Conf:
     OIDC_LOGOUT_DIALECT: str = "standard"  # or "cognito", "auth0"
     OIDC_OP_LOGOUT_URL_METHOD: str = "oidc.logout.end_session_url"
     OIDC_FRONTCHANNEL_LOGOUT: bool = False
-    OIDC_FAILED_LOGINS_PER_MINUTE: int = 20  # of one client; 0: any number
+    OIDC_FAILED_LOGINS_PER_MINUTE: int = 10  # of one client; 0: any number
     BREAK_GLASS_LOGIN: bool = False
     # The site. Django itself has defaults for what is not set.
     SITE_URL: str = ""

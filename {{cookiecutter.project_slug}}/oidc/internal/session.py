@@ -49,8 +49,6 @@ PAUSE = timedelta(seconds=30)
 # What lasts for longer than a pause is the lease of a request that is asking the OP.
 LEASE = timedelta(seconds=60)
 MAX_NAME_CHARACTERS = 255
-# Longer than a login takes that is being finished.
-NOTED_SECONDS = 60
 
 
 def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None = None) -> None:
@@ -70,8 +68,8 @@ def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None 
         return
     # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.
     meanwhile = [(spent.subject, spent.sid) for spent in SpentToken.objects.filter(at__gte=since)]
-    if conf.OIDC_FRONTCHANNEL_LOGOUT and _noted_at(row.sid) > since.timestamp():
-        meanwhile.append(("", row.sid))
+    ended_at = documents.cached(cache.get, _note(row.sid), 0, otherwise=0) if conf.OIDC_FRONTCHANNEL_LOGOUT else 0
+    meanwhile += [("", row.sid)] if ended_at > since.timestamp() else []
     for subject, sid in meanwhile:
         end(row.issuer, subject=subject, sid=sid)
     if meanwhile and not LoginSession.objects.filter(pk=row.pk).exists():
@@ -222,7 +220,7 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
 
 def note_end(sid: str) -> None:
     """Note that a login that is being finished must not begin `sid`: in the cache, as anybody can say so in a frame."""
-    documents.cached(cache.set, _note(sid), time.time(), NOTED_SECONDS)
+    documents.cached(cache.set, _note(sid), time.time(), LEASE.total_seconds())
 
 
 def stored(session_key: str | None) -> SessionBase:
@@ -294,10 +292,6 @@ def _kept(login: Login) -> dict[str, str]:
     if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token:
         kept["refresh_token"] = encrypt(login.refresh_token)
     return kept
-
-
-def _noted_at(sid: str) -> float:
-    return float(documents.cached(cache.get, _note(sid), 0, otherwise=0))
 
 
 def _note(sid: str) -> str:

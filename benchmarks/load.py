@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from benchmarks import MADE_UP
 from benchmarks.serving import request
 
 LONGEST_SECONDS = 120.0
@@ -88,10 +89,12 @@ def try_to_log_in(port: int, issuer: str, people: int, seconds: float, pause: fl
     """
     ends = time.monotonic() + min(seconds, LONGEST_SECONDS)
 
-    def insist(_: int) -> list[Told]:
+    def insist(number: int) -> list[Told]:
+        # From addresses of their own: a site asks no OP about one bad code after the other from one address.
+        address = f"127.1.{number // 250}.{number % 250 + 1}"
         told = []
         while time.monotonic() < ends:
-            told += come_back(port, issuer)
+            told += come_back(port, issuer, address)
             time.sleep(max(0, min(pause * random.uniform(0.5, 1.5), ends - time.monotonic())))
         return told
 
@@ -99,16 +102,16 @@ def try_to_log_in(port: int, issuer: str, people: int, seconds: float, pause: fl
         return [one for told in threads.map(insist, range(people)) for one in told]
 
 
-def come_back(port: int, issuer: str) -> list[Told]:
-    """Begin a login, and finish it with a made-up code; return what the last response was."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+def come_back(port: int, issuer: str, address: str) -> list[Told]:
+    """Begin a login from an address of this machine, and finish it with a made-up code; return the last response."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60, source_address=(address, 0))
     began = time.monotonic()
     try:
         response = request(connection, "GET", "/oidc/authenticate/")
         if response.status == 302:
             state = parse_qs(urlsplit(response.headers["Location"]).query)["state"][0]
             cookies = "; ".join(line.partition(";")[0] for line in response.headers.get_all("Set-Cookie") or [])
-            query = urlencode({"code": "made-up", "state": state, "iss": issuer})
+            query = urlencode({"code": MADE_UP, "state": state, "iss": issuer})
             began = time.monotonic()
             response = request(connection, "GET", f"/oidc/callback/?{query}", headers={"Cookie": cookies})
     except (OSError, HTTPException):

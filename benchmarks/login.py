@@ -119,12 +119,15 @@ def connection_to(op: OP) -> HTTPSConnection:
     return HTTPSConnection(urlsplit(op.issuer).netloc, timeout=60, context=op.tls)
 
 
-def log_in(port: int, at_op: HTTPSConnection, at_callback: Callable[[], object] = lambda: None) -> str:
+def log_in(
+    port: int, at_op: HTTPSConnection, at_callback: Callable[[], object] = lambda: None, address: str = "127.0.0.1"
+) -> str:
     """Go through a login as a new person with a new browser; return the cookies of the session, "" if it failed.
 
-    `at_callback` is called before the browser goes back to the site.
+    `at_callback` is called before the browser goes back to the site, `address` is one of this machine.
     """
-    connection, sub = HTTPConnection("127.0.0.1", port, timeout=60), uuid.uuid4().hex
+    connection = HTTPConnection("127.0.0.1", port, timeout=60, source_address=(address, 0))
+    sub = uuid.uuid4().hex
     try:
         leaving = request(connection, "GET", "/oidc/authenticate/")
         cookies = cookies_of(leaving.headers.get_all("Set-Cookie"))

@@ -44,9 +44,12 @@ class OP:
         result: dict[str, int] = json.loads(self._get("/counts"))
         return result
 
-    def be(self, *, hanging: str = "", latency: float = 0.0) -> None:
-        """Take `latency` seconds for each response; `hanging` is a path that never responds, "*" for every path."""
-        self._get(f"/be?{urlencode({'hanging': hanging, 'latency': latency})}")
+    def be(self, *, hanging: str = "", latency: float = 0.0, capacity: int = 0) -> None:
+        """Take `latency` seconds for each response, and `capacity` token requests a second (0: any number).
+
+        `hanging` is a path that never responds, "*" for every path.
+        """
+        self._get(f"/be?{urlencode({'hanging': hanging, 'latency': latency, 'capacity': capacity})}")
 
     def _get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.issuer + path, timeout=30, context=self.tls) as response:

@@ -160,7 +160,7 @@ class BrokenCache:
     def get(self, *args: Any) -> None:
         raise ConnectionError
 
-    add = set = get
+    add = set = incr = get_many = get
 
     def close(self) -> None: ...
 

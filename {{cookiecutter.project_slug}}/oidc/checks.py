@@ -43,6 +43,9 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
     if not has_tenants or not all(map(tenants.TENANT_ID.fullmatch, conf.OIDC_TENANTS)):
         hint = "List the ids of the tenants whose people may log in, in small letters: OIDC_OP_ISSUER is that of many."
         yield Error("OIDC_TENANTS is empty, or has something else than ids of tenants.", hint, id="oidc.E011")
+    if type(limit := conf.OIDC_FAILED_LOGINS_PER_MINUTE) is not int or limit < 0:
+        message = f"OIDC_FAILED_LOGINS_PER_MINUTE is {limit!r}, which is not a whole number from 0 up."
+        yield Error(message, "Set it to how many logins of one client may fail in a minute.", id="oidc.E012")
     if "HS256" in algorithms.values() and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
         # A secret that signs has to be as long as the hash (RFC 7518 3.2).
         message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."

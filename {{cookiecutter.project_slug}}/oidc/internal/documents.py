@@ -34,7 +34,7 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     Raises the `LoginError` of `fetch` only if there is no older copy.
     """
     key = _key(kind, url)
-    if (entry := _cached(cache.get, key)) is None:
+    if (entry := cached(cache.get, key)) is None:
         return _store(key, fetch(url), lifetime.kept)
     fetched_at, value = entry
     if time.time() - fetched_at < lifetime.fresh or not once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
@@ -61,7 +61,7 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifeti
     try:
         return _store(_key(kind, url), fetch(url), lifetime.kept)
     except LoginError:
-        _cached(cache.set, slot, 1, FAILED_SECONDS)
+        cached(cache.set, slot, 1, FAILED_SECONDS)
         raise
 
 
@@ -72,7 +72,16 @@ def replaced(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
 
 def once(key: str, seconds: int) -> bool:
     """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
-    return bool(_cached(cache.add, key, 1, seconds, otherwise=True))
+    return bool(cached(cache.add, key, 1, seconds, otherwise=True))
+
+
+def cached(operation: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
+    """Return what an operation of the cache returns, or `otherwise` if the cache fails."""
+    try:
+        return operation(*arguments)
+    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
+        logger.warning("cache failed: %s", type(error).__name__)
+        return otherwise
 
 
 def _key(kind: str, url: str) -> str:
@@ -80,13 +89,5 @@ def _key(kind: str, url: str) -> str:
 
 
 def _store(key: str, value: Any, seconds: int) -> Any:
-    _cached(cache.set, key, (time.time(), value), seconds)
+    cached(cache.set, key, (time.time(), value), seconds)
     return value
-
-
-def _cached(operation: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
-    try:
-        return operation(*arguments)
-    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
-        logger.warning("cache failed: %s", type(error).__name__)
-        return otherwise

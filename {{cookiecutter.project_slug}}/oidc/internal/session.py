@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
@@ -24,6 +25,7 @@ from django.utils import timezone
 
 from oidc import errors
 from oidc.errors import LoginError
+from oidc.internal import documents
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import LEEWAY, is_time
 from oidc.internal.verification import Login
@@ -65,8 +67,11 @@ def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None 
     if since is None:
         return
     # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.
-    for spent in (meanwhile := list(SpentToken.objects.filter(at__gte=since))):
-        end(row.issuer, subject=spent.subject, sid=spent.sid)
+    meanwhile = [(spent.subject, spent.sid) for spent in SpentToken.objects.filter(at__gte=since)]
+    ended_at = documents.cached(cache.get, _note(row.sid), 0, otherwise=0) if conf.OIDC_FRONTCHANNEL_LOGOUT else 0
+    meanwhile += [("", row.sid)] if ended_at > since.timestamp() else []
+    for subject, sid in meanwhile:
+        end(row.issuer, subject=subject, sid=sid)
     if meanwhile and not LoginSession.objects.filter(pk=row.pk).exists():
         auth.logout(request)
         raise LoginError(errors.LOGGED_OUT, "a logout token came while the login was being finished", user=user)
@@ -213,6 +218,11 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
     return len(keys)
 
 
+def note_end(sid: str) -> None:
+    """Note that a login that is being finished must not begin `sid`: in the cache, as anybody can say so in a frame."""
+    documents.cached(cache.set, _note(sid), time.time(), LEASE.total_seconds())
+
+
 def stored(session_key: str | None) -> SessionBase:
     """Return the session with a key as it is stored now."""
     store: SessionBase = import_module(conf.SESSION_ENGINE).SessionStore(session_key)
@@ -282,6 +292,10 @@ def _kept(login: Login) -> dict[str, str]:
     if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token:
         kept["refresh_token"] = encrypt(login.refresh_token)
     return kept
+
+
+def _note(sid: str) -> str:
+    return f"oidc:ended:{hashlib.sha256(sid.encode()).hexdigest()}"
 
 
 def _expiry(session: SessionBase) -> float:

@@ -1,10 +1,18 @@
-"""What load balancers and orchestrators ask. The sign-in service is not part of it: a site without it still serves."""
+"""What stands before all pages: the probes of load balancers and orchestrators, and a header.
+
+https://docs.djangoproject.com/en/stable/topics/http/middleware/
+"""
 
 from collections.abc import Callable
 
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+
+from oidc import doctor
+
+# What no page of this site uses, and so no script that comes into one either.
+PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
 class HealthChecks:
@@ -18,16 +26,33 @@ class HealthChecks:
         return checks.get(request.path, self.get_response)(request)
 
 
+class PermissionsPolicy:
+    """Adds the header that Django has no setting for."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+        return response
+
+
 def alive(request: HttpRequest) -> HttpResponse:
     """Return 200 as long as the process serves requests."""
     return _plain("ok", 200)
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """Return 200 if the database and the cache work, else 503 with the names of those that do not."""
+    """Return 200 if the database and the cache work, else 503 with the names of those that do not.
+
+    The sign-in service is told of, as far as this process knows: without it the site still serves whoever is logged in.
+    """
     probes = {"database": lambda: connection.cursor().execute("SELECT 1"), "cache": lambda: cache.get("readyz")}
     failed = ", ".join(name for name, probe in probes.items() if not _works(probe))
-    return _plain(f"not ready: {failed}", 503) if failed else _plain("ok", 200)
+    text = f"not ready: {failed}" if failed else "ok"
+    more = "\nsign-in service: not responding" if doctor.silent_endpoints() else ""
+    return _plain(text + more, 503 if failed else 200)
 
 
 def _works(probe: Callable[[], object]) -> bool:
@@ -39,5 +64,5 @@ def _works(probe: Callable[[], object]) -> bool:
 
 
 def _plain(text: str, status: int) -> HttpResponse:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return HttpResponse(f"{text}\n", content_type="text/plain", status=status, headers=headers)

@@ -142,12 +142,10 @@ def test_renewals_in_the_background_are_counted(browser: Browser, op: OP, number
     assert numbers()[f"oidc_renewals_total {counted}"] == 1
 
 
-def test_sessions_that_end_are_counted_by_who_ended_them(browser: Browser, op: OP, client, numbers: Numbers) -> None:
+def test_sessions_that_end_are_counted_by_who_ended_them(browser: Browser, op: OP, numbers: Numbers) -> None:
     browser.log_in()
     Browser(op).log_in()
-    client.post(
-        "/oidc/backchannel-logout/", {"logout_token": op.logout_token(sub=PERSON["sub"])}, SERVER_NAME="localhost"
-    )
+    Browser(op).post("/oidc/backchannel-logout/", {"logout_token": op.logout_token(sub=PERSON["sub"])})
     Browser(op).post("/oidc/logout/")  # of nobody
     other = Browser(op)
     other.log_in()

@@ -26,7 +26,7 @@ def beside(site: Application, port: int, process: int) -> Application:
     """
     count(process)
     MultiProcessCollector(registry := CollectorRegistry())
-    numbers = make_wsgi_app(registry)
+    numbers: Application = make_wsgi_app(registry)
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         # This end of the connection: SERVER_PORT may be what the request says.

@@ -371,9 +371,8 @@ def breaker_of(endpoint: str) -> Breaker:
 
 def silent_endpoints() -> list[str]:
     """Return the endpoints that respond to this process no more, as far as it knows without asking."""
-    return [
-        endpoint for (process, endpoint), made in list(_breakers.items()) if process == os.getpid() and made.is_open
-    ]
+    ours = {endpoint: it for (process, endpoint), it in list(_breakers.items()) if process == os.getpid()}
+    return [endpoint for endpoint, it in ours.items() if it.is_open]
 
 
 def forget_breakers() -> None:

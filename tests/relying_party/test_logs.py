@@ -234,6 +234,7 @@ def test_what_comes_with_a_log_call_is_a_member_and_clean(lines) -> None:
     extra = {"token": JWT, "url": "/?code=SECRET", "seconds": 0.5, "level": "of the call", "request": object()}
     logging.getLogger("accounts").warning("x", extra=extra | {"endless": float("inf"), "time": 0})
     (line,) = lines()
+    assert next(iter(line)) == "time"
     assert (line["token"], line["url"], line["seconds"]) == ("[...]", "/?code=[...]", 0.5)
     assert line["level"] == "WARNING"
     assert datetime.fromisoformat(line["time"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +19,10 @@ def test_headers_and_nonces(installed: Callable[..., Site], answers: dict[str, s
     site, written = installed(**answers), tmp_path / "page.json"
     environment = PRODUCTION | {"NONCE_PAGE": str(written), "FORWARDED_ALLOW_IPS": "10.0.0.1"}
     environment |= {"ENV_FILE": "/dev/null", "DJANGO_SETTINGS_MODULE": "config.settings"}
-    options = ["-q", "--color=no", "-p", "oidc.testing.fixtures", "-p", "no:cacheprovider", f"--rootdir={site.folder}"]
+    inside = Path(shutil.copy(INSIDE, tmp_path))
+    options = ["-q", "--color=no", "-p", "no:cacheprovider", f"--rootdir={site.folder}"]
     site.run("uv", "run", "manage.py", "collectstatic", "--no-input", **environment)
-    command = ["uv", "run", "python", "-m", "pytest", "-c", "pyproject.toml", *options, str(INSIDE)]
+    command = ["uv", "run", "python", "-m", "pytest", "-c", "pyproject.toml", *options, str(inside)]
     assert int(re.search(r"(\d+) passed", site.run(*command, **environment))[1]) == 24
     # The browser itself judges the page.
     made = json.loads(written.read_text())

@@ -26,6 +26,12 @@ RECIPE = re.search(r"\*\*OpenTelemetry.*?```python\n(.*?)```", MANUAL, re.DOTALL
 TRACING = [
     f"opentelemetry-{name}" for name in ("sdk", *(f"instrumentation-{n}" for n in ("django", "requests", "psycopg")))
 ]
+EXPORTER = """
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+def OTLPSpanExporter():
+    return ConsoleSpanExporter(out=open({!r}, "a"), formatter=lambda span: span.to_json(None) + "\\n")
+"""
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,8 @@ def test_traces_join_the_callback_and_what_the_op_was_asked_and_tell_no_secret(
     """The recipe of the manual, but for the exporter."""
     place = "    worker.handle_quit = worker.handle_exit\n"
     recipe = re.sub(r"from \S+ import OTLPSpanExporter", "from spans import OTLPSpanExporter", RECIPE)
-    exporter = "from opentelemetry.sdk.trace.export import ConsoleSpanExporter\n\ndef OTLPSpanExporter():\n"
-    exporter += (
-        "    return ConsoleSpanExporter(out=open('{}', 'a'), formatter=lambda span: span.to_json(None) + '\\n')\n"
-    )
     spans = tmp_path / "spans.json"
-    (tmp_path / "spans.py").write_text(exporter.format(spans))
+    (tmp_path / "spans.py").write_text(EXPORTER.format(str(spans)))
     more = {"PYTHONPATH": str(tmp_path), "OTEL_BSP_SCHEDULE_DELAY": "100", "WEB_CONCURRENCY": "1"}
     with serving(installed(), tmp_path, TRACING, (place, place + recipe), **more) as served:
         browser = Browser(served.op, url=served.url)

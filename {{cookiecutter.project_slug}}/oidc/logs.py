@@ -76,7 +76,7 @@ class JSONFormatter(logging.Formatter):
             "exception": record.exc_text or (self.formatException(record.exc_info) if record.exc_info else ""),
             "stack": record.stack_info or "",
         }
-        return json.dumps({name: value for name, value in (_extra(record) | told).items() if value != ""})
+        return json.dumps({name: value for name, value in (told | _extra(record) | told).items() if value != ""})
 
 
 class WithoutSecrets(logging.Filter):

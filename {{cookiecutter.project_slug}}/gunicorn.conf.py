@@ -13,7 +13,6 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-PROXY_HEADERS = ("FORWARDED", "X-FORWARDED-", "X-REQUEST-ID")
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -98,8 +97,8 @@ def pre_request(worker: Any, request: Any) -> None:
     peer = ip_address(request.peer_addr[0])
     peer = getattr(peer, "ipv4_mapped", None) or peer
     if not any(peer in network for network in settings.FORWARDED_ALLOW_IPS):
-        headers = request.headers
-        request.headers = [item for item in headers if not item[0].startswith(PROXY_HEADERS)]
+        headers, of_proxies = request.headers, ("FORWARDED", "X-FORWARDED-", "X-REQUEST-ID")
+        request.headers = [item for item in headers if not item[0].startswith(of_proxies)]
 
 
 def on_starting(server: object) -> None:

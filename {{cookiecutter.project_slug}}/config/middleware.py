@@ -1,7 +1,4 @@
-"""What stands before all pages: the probes of load balancers and orchestrators, and a header.
-
-https://docs.djangoproject.com/en/stable/topics/http/middleware/
-"""
+"""What stands before all pages: the probes of load balancers and orchestrators, and a header of every response."""
 
 from collections.abc import Callable
 
@@ -26,16 +23,15 @@ class HealthChecks:
         return checks.get(request.path, self.get_response)(request)
 
 
-class PermissionsPolicy:
-    """Adds the header that Django has no setting for."""
+def permissions_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Add the header that Django has no setting for."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         return response
+
+    return respond
 
 
 def alive(request: HttpRequest) -> HttpResponse:
@@ -46,7 +42,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """Return 200 if the database and the cache work, else 503 with the names of those that do not.
 
-    The sign-in service is told of, as far as this process knows: without it the site still serves whoever is logged in.
+    The sign-in service, of which this process tells what it knows, does not count: without it the site still serves.
     """
     probes = {"database": lambda: connection.cursor().execute("SELECT 1"), "cache": lambda: cache.get("readyz")}
     failed = ", ".join(name for name, probe in probes.items() if not _works(probe))

@@ -62,7 +62,7 @@ if DEBUG:
 MIDDLEWARE = [
     "oidc.logs.RequestIds",
     "config.middleware.HealthChecks",
-    "config.middleware.PermissionsPolicy",
+    "config.middleware.permissions_policy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "{{ "csp.middleware.CSPMiddleware" if cookiecutter.django_version == "5.2" else "django.middleware.csp.ContentSecurityPolicyMiddleware" }}",
@@ -142,7 +142,7 @@ FORWARDED_ALLOW_IPS = env.networks("FORWARDED_ALLOW_IPS")
 if FORWARDED_ALLOW_IPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# Scripts and styles are files under static/; oidc/README.md says how a page can have one within. Without form-action, because a logout goes on to the sign-in service.
+# Scripts and styles are files under static/, or see oidc/README.md. No form-action: a logout goes to the sign-in service.
 CSP_DIRECTIVES = {
     "default-src": ["'self'"],
     "base-uri": ["'none'"],

@@ -35,6 +35,7 @@ SECRETS = [
     r"(\b)(?-i:eyJ)[\w-]+\.[\w-]+(?:\.[\w-]*){1,3}",
 ]
 PATTERNS = [re.compile(secret, re.IGNORECASE) for secret in SECRETS]
+NAMED = re.compile(f"{NAMES}|authorization", re.IGNORECASE)
 # What proxies call a request: UUIDs and the like, nothing that could be mistaken for more of a line.
 REQUEST_ID = re.compile(r"[\w.=+/@-]{8,64}", re.ASCII)
 # What every record has; all else came with a log call, as its `extra`.
@@ -100,7 +101,7 @@ class WithoutSecrets(logging.Filter):
             if text := getattr(record, name):
                 setattr(record, name, self.clean(text))
         for name, value in _extra(record).items():
-            setattr(record, name, self._part(value))
+            setattr(record, name, "[...]" if NAMED.fullmatch(name) else self._part(value))
         return True
 
     def clean(self, text: str) -> str:

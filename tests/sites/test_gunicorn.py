@@ -73,7 +73,7 @@ def load(url: str) -> Iterator[list[int | str]]:
 
 
 def workers(server: Running) -> set[str]:
-    return set(re.findall(r"\[(\d+)\] \[INFO\] Booting worker", server.log.read_text()))
+    return set(re.findall(r"Booting worker with pid: (\d+)", server.log.read_text()))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -31,7 +31,7 @@ from oidc.internal import authorization, discovery, limits, provider, redirects,
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.verification import Login
-from oidc.signals import login_refused
+from oidc.signals import login_refused, login_renewed
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +138,7 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
         if self.attempt and self.attempt.silent and self.request.user == self.user:
             outcome = "renewed"
             session.extend(self.request, self.login)
+            login_renewed.send_robust(sender=type(self), request=self.request, user=self.user)
         else:
             outcome = "succeeded"
             session.begin(self.request, self.user, self.login, self.since)
@@ -234,7 +235,8 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
     reference = secrets.token_hex(4).upper()
     line = "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s hint=%s"
     where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail, error.hint)]
-    logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why)
+    told = {"reason": reason.code, "reference": reference}
+    logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why, extra=told)
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     known = {name: getattr(error, name) for name in ("detail", "hint", "op_error", "endpoint")}
     known["manual"] = f"{errors.MANUAL}#{reason.code}" if reason in errors.REASONS else ""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from http.client import RemoteDisconnected
@@ -31,6 +32,7 @@ from oidc.errors import LoginError, shorten
 from oidc.internal.breaker import Breaker
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import json_object
+from oidc.signals import op_asked, op_changed
 
 MAX_BYTES = 512 * 1024
 MAX_THREADS = 64
@@ -81,16 +83,20 @@ def request(method: str, endpoint: str, *, is_expendable: bool = True, **options
     breaker = breaker_of(endpoint)
     call = Call(client(), method, endpoint, options, conf.OIDC_TIMEOUT)
     breaker.check(partial(_is_there, call) if is_expendable else None)
-    started = time.monotonic()
+    started, outcome = time.monotonic(), "responded"
     try:
         response = call.result(breaker.wait)
     except LoginError as error:
+        outcome = error.reason.code
         if error.reason in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT):
             breaker.failed(error, started)
         else:
             breaker.heard()
         raise
-    breaker.heard(time.monotonic() - started)
+    finally:
+        seconds = time.monotonic() - started
+        op_asked.send_robust(sender=Response, endpoint=endpoint, seconds=seconds, outcome=outcome)
+    breaker.heard(seconds)
     return response
 
 
@@ -149,7 +155,8 @@ class Call:
     def result(self, wait: Callable[[Future[Response], float], Response]) -> Response:
         """Return the response that `wait` waits for, and give thread and socket back; raises `LoginError`."""
         began = time.monotonic()
-        _threads(os.getpid()).submit(self._run)
+        # With its context, in which the id of a request is, and a trace that a site may have.
+        _threads(os.getpid()).submit(copy_context().run, self._run)
         try:
             return wait(self.future, self.seconds)
         except TimeoutError as error:
@@ -356,7 +363,16 @@ def breaker_of(endpoint: str) -> Breaker:
     def probe(seconds: float) -> None:
         _is_there(Call(client(), "GET", endpoint, {}, seconds))
 
-    return _breakers.setdefault((os.getpid(), endpoint), Breaker(probe))
+    def tell(is_up: bool) -> None:
+        op_changed.send_robust(sender=Breaker, endpoint=endpoint, is_up=is_up)
+
+    return _breakers.setdefault((os.getpid(), endpoint), Breaker(probe, tell))
+
+
+def silent_endpoints() -> list[str]:
+    """Return the endpoints that respond to this process no more, as far as it knows without asking."""
+    ours = {endpoint: it for (process, endpoint), it in list(_breakers.items()) if process == os.getpid()}
+    return [endpoint for endpoint, it in ours.items() if it.is_open]
 
 
 def forget_breakers() -> None:

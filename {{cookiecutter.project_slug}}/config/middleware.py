@@ -1,10 +1,15 @@
-"""What load balancers and orchestrators ask. The sign-in service is not part of it: a site without it still serves."""
+"""What stands before all pages: the probes of load balancers and orchestrators, and a header of every response."""
 
 from collections.abc import Callable
 
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+
+from oidc import doctor
+
+# What no page of this site uses, and so no script that comes into one either.
+PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
 class HealthChecks:
@@ -18,16 +23,32 @@ class HealthChecks:
         return checks.get(request.path, self.get_response)(request)
 
 
+def permissions_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Add the header that Django has no setting for."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+        return response
+
+    return respond
+
+
 def alive(request: HttpRequest) -> HttpResponse:
     """Return 200 as long as the process serves requests."""
     return _plain("ok", 200)
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """Return 200 if the database and the cache work, else 503 with the names of those that do not."""
+    """Return 200 if the database and the cache work, else 503 with the names of those that do not.
+
+    The sign-in service, of which this process tells what it knows, does not count: without it the site still serves.
+    """
     probes = {"database": lambda: connection.cursor().execute("SELECT 1"), "cache": lambda: cache.get("readyz")}
     failed = ", ".join(name for name, probe in probes.items() if not _works(probe))
-    return _plain(f"not ready: {failed}", 503) if failed else _plain("ok", 200)
+    text = f"not ready: {failed}" if failed else "ok"
+    more = "\nsign-in service: not responding" if doctor.silent_endpoints() else ""
+    return _plain(text + more, 503 if failed else 200)
 
 
 def _works(probe: Callable[[], object]) -> bool:
@@ -39,5 +60,5 @@ def _works(probe: Callable[[], object]) -> bool:
 
 
 def _plain(text: str, status: int) -> HttpResponse:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return HttpResponse(f"{text}\n", content_type="text/plain", status=status, headers=headers)

@@ -553,6 +553,7 @@ def test_what_is_over_is_forgotten_together(begin: Callable[..., HttpRequest]) -
     kept = begin().session
     kept.save()
     LoginSession.objects.create(session_key="ended", issuer=ISSUER, subject="lee")
+    LoginSession.objects.filter(session_key="ended").update(began=timezone.now() - timedelta(days=1))
     hour = timedelta(hours=1)
     SpentToken.objects.create(digest="expired", expires=timezone.now() - hour)
     SpentToken.objects.create(digest="spent", expires=timezone.now() + hour)

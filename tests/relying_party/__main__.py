@@ -44,7 +44,8 @@ def main() -> int:
     if not (site / "oidc" / "__init__.py").is_file():
         sys.exit(f"{site} has no package oidc: name the folder of a rendered site.")
     if options.matrix:
-        return int(any([run([*command, *tests], site, on_services) for command, on_services in matrix()]))
+        statuses = [run([*command, *tests], site, on_services) for command, on_services in matrix()]
+        return int(any(statuses))
     if options.site:
         return run([*in_site(site), *tests], site, options.services)
     if options.python or options.django or options.services:

@@ -512,9 +512,10 @@ def test_ending_a_session_takes_three_queries_however_many_there_are(
         assert session.end(ISSUER, sid="77") == 1
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases may read a small table as a whole")
 @pytest.mark.parametrize("named", [{"sid": "1"}, {"subject": "1"}])
 def test_ending_sessions_looks_at_an_index(db: None, named: dict[str, str]) -> None:
+    if connection.vendor == "postgresql":  # it may read a small table as a whole
+        connection.cursor().execute("SET LOCAL enable_seqscan = off")
     plan = LoginSession.objects.filter(issuer=ISSUER, **named).explain()
     assert f"oidc_session_{next(iter(named))}" in plan
 

@@ -1,9 +1,9 @@
 """Sessions in the database, with copies in the shared cache that save most requests a query.
 
-`SESSION_ENGINE = "oidc.cached_db"`. With Django's own `cached_db`, a request that reads or saves a session while another one
-ends it puts the copy back, which then lives for two weeks; and each page is a 500 while the cache is down. Here a
-session that ends leaves a mark that is read together with its copy, a copy is good for five minutes at most, and a
-cache that is down costs a query.
+`SESSION_ENGINE = "oidc.cached_db"`. With Django's own `cached_db`, a request that reads or saves a session while
+another one ends it puts the copy back, which then lives for two weeks; and each page is a 500 while the cache is down.
+Here a session that ends leaves a mark that is read together with its copy, a copy is good for five minutes at most, and
+a cache that is down costs a query.
 """
 
 import time

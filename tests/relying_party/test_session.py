@@ -533,6 +533,34 @@ def test_a_session_whose_key_has_changed_is_still_known(begin: Callable[..., Htt
     assert session.end(ISSUER, sid="sid-1") == 1
 
 
+def test_a_session_whose_key_changes_while_it_is_ended_ends_all_the_same(
+    begin: Callable[..., HttpRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = begin().session
+    former, read = made.session_key, session.stored
+
+    def change_key_first(key: str | None) -> SessionBase:
+        monkeypatch.undo()
+        made.cycle_key()
+        session.follow_key(made, former)
+        return read(key)
+
+    monkeypatch.setattr(session, "stored", change_key_first)
+    assert session.end(ISSUER, sid="sid-1") == 1
+    assert not LoginSession.objects.exists()
+    assert not made.exists(str(made.session_key))
+
+
+def test_a_session_whose_key_changes_after_it_has_ended_ends_too(begin: Callable[..., HttpRequest]) -> None:
+    made = begin().session
+    former = made.session_key
+    session.end(ISSUER, sid="sid-1")
+    made.cycle_key()
+    session.follow_key(made, former)
+    assert not made.exists(str(made.session_key))
+    assert not made.modified, "or the middleware would save it again"
+
+
 def test_a_session_that_no_op_began_takes_over_nothing(begin: Callable[..., HttpRequest]) -> None:
     former = begin().session.session_key
     other = SessionStore()

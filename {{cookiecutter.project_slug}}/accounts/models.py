@@ -8,7 +8,4 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         # A login looks for names and addresses in any letter case.
-        indexes = (
-            models.Index(Upper("username"), name="accounts_user_upper_username"),
-            models.Index(Upper("email"), name="accounts_user_upper_email"),
-        )
+        indexes = tuple(models.Index(Upper(name), name=f"accounts_user_upper_{name}") for name in ("username", "email"))

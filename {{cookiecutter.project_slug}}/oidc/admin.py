@@ -19,8 +19,7 @@ class CountedUpTo(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        rows: Any = self.object_list
-        return int(rows.order_by()[:MAX_COUNTED].count())
+        return int(self.object_list.order_by()[:MAX_COUNTED].count())  # type: ignore[attr-defined]
 
 
 class IdentityInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic when it runs

@@ -1,9 +1,8 @@
-"""Sessions in the database, with copies in the shared cache that save most requests a query.
+"""Sessions in the database, with copies in the shared cache that save most requests a query (SESSION_ENGINE).
 
-`SESSION_ENGINE = "oidc.cached_db"`. With Django's own `cached_db`, a request that reads or saves a session while
-another one ends it puts the copy back, which then lives for two weeks; and each page is a 500 while the cache is down.
-Here a session that ends leaves a mark that is read together with its copy, a copy is good for five minutes at most, and
-a cache that is down costs a query.
+With Django's own `cached_db`, a request that reads or saves a session while another one ends it puts the copy back for
+two weeks, and each page is a 500 while the cache is down. Here a session that ends leaves a mark that is read together
+with its copy, a copy is good for five minutes at most, and a cache that is down costs a query.
 """
 
 import time
@@ -19,7 +18,7 @@ from oidc.internal.documents import CacheError, ask_cache
 
 COPY_SECONDS = 5 * 60
 # Longer than any request that has read the session before it ended.
-MARK_SECONDS = 60 * 60
+MARK, MARK_SECONDS = "oidc.ended.", 60 * 60
 # Sessions that ended while the cache was down, and when: they are marked as soon as it is back.
 _unmarked: dict[str, float] = {}
 
@@ -33,10 +32,9 @@ class SessionStore(cached_db.SessionStore):
 
     def load(self) -> dict[str, Any]:
         """Return what the session holds; nothing if it has ended."""
-        mark = _mark(str(self.session_key))
         with suppress(CacheError):
             self._set_marks()
-            found = ask_cache(self._cache.get_many, [self.cache_key, mark])
+            found = ask_cache(self._cache.get_many, [self.cache_key, mark := MARK + str(self.session_key)])
             if mark in found:
                 self._session_key = None
                 return {}
@@ -65,22 +63,11 @@ class SessionStore(cached_db.SessionStore):
             with suppress(CacheError):
                 self._set_marks(even_if_silent=True)
 
-    async def aload(self) -> dict[str, Any]:
-        return await sync_to_async(self.load)()
-
-    async def asave(self, must_create: bool = False) -> None:
-        await sync_to_async(self.save)(must_create)
-
-    async def adelete(self, session_key: str | None = None) -> None:
-        await sync_to_async(self.delete)(session_key)
+    aload, asave, adelete = sync_to_async(load), sync_to_async(save), sync_to_async(delete)  # type: ignore[arg-type]
 
     def _set_marks(self, *, even_if_silent: bool = False) -> None:
         for key, ended_at in list(_unmarked.items()):
             if time.monotonic() - ended_at < COPY_SECONDS:
-                ask_cache(self._cache.set, _mark(key), 1, MARK_SECONDS, even_if_silent=even_if_silent)
+                ask_cache(self._cache.set, MARK + key, 1, MARK_SECONDS, even_if_silent=even_if_silent)
                 ask_cache(self._cache.delete, self.cache_key_prefix + key)
             _unmarked.pop(key, None)
-
-
-def _mark(key: str) -> str:
-    return f"oidc.ended.{key}"

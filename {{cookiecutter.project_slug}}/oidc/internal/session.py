@@ -208,11 +208,16 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
     if sid:
         # A session whose name the OP did not say at login may be the one that it means.
         found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
-    keys = list(found.values_list("session_key", flat=True))
-    for key in keys:
-        stored(key).delete()
-    LoginSession.objects.filter(session_key__in=keys).delete()
-    return len(keys)
+    ended = 0
+    while keys := list(found.values_list("session_key", flat=True)):
+        for key in keys:
+            stored(key).delete()
+        deleted, _ = LoginSession.objects.filter(session_key__in=keys).delete()
+        ended += deleted
+        if deleted == len(keys):
+            break
+        # A request has changed the key of its session meanwhile.
+    return ended
 
 
 def stored(session_key: str | None) -> SessionBase:

@@ -1,5 +1,6 @@
 """The OP's documents in the cache that all processes of the site share."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -174,7 +175,31 @@ def test_a_cache_that_fails_costs_speed_only(browser: Browser, broken_cache: Non
     assert browser.outcome() == "signed_in"
 
 
-def test_without_a_cache_every_document_is_fetched(broken_cache: None, caplog) -> None:
+def test_while_the_cache_is_down_a_process_keeps_documents_itself(broken_cache: None, caplog) -> None:
+    """A forged token a second would otherwise be a request to the OP a second, and each login four."""
+    documents.own.clear()
     source = Source()
-    assert [read(source), refetch(source)] == ["edition 1", "edition 2"]
+    assert [read(source), read(source)] == ["edition 1", "edition 1"]
+    assert [refetch(source) for _ in range(11)][-2:] == ["edition 11", None]
+    assert [documents.once("this", 10), documents.once("this", 10)] == [True, False]
     assert "cache failed: ConnectionError" in caplog.text
+
+
+def test_a_cache_that_hangs_is_left_alone_for_ten_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [100.0], list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(documents, "_silent_until", 0.0)
+
+    def hang() -> None:
+        asked.append(now[0])
+        now[0] += 0.5
+        raise TimeoutError
+
+    for _ in range(12):
+        with pytest.raises(documents.CacheError):
+            documents.ask_cache(hang)
+        now[0] += 0.5
+    assert asked == [100.0, 105.5]
+    with pytest.raises(documents.CacheError):
+        documents.ask_cache(hang, even_if_silent=True)
+    assert len(asked) == 3

@@ -115,11 +115,15 @@ if DATABASES["default"]["ENGINE"] == SQLITE["ENGINE"]:
     options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
     # Opening the file costs as much as the queries of a page. The development server has no use for open connections.
     DATABASES["default"].setdefault("CONN_MAX_AGE", 0 if DEBUG else 60)
-elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
-    options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5})
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql" and not DATABASES["default"].get("CONN_MAX_AGE"):
+    # A new connection costs more than most requests; each process keeps some open, up to one for each thread. One that
+    # a restart of the database has broken is replaced before a request gets it.
+    options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5})
+    options.setdefault("connect_timeout", 5)
+    DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 
-# Cache: keys and metadata of the sign-in service, and spent login attempts. In production all processes share one.
+# Cache: keys and metadata of the sign-in service, spent login attempts, and copies of sessions. In production all
+# processes share one, and all goes on while it is down or empty.
 # https://docs.djangoproject.com/en/stable/ref/settings/#caches
 
 CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
@@ -128,6 +132,10 @@ CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
 # https://docs.djangoproject.com/en/stable/topics/security/
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
+if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
+    SESSION_ENGINE = "oidc.cached_db"
+    # A cache that hangs is given up after half a second, and then left alone for five.
+    CACHES["default"].setdefault("OPTIONS", {"socket_timeout": 0.5, "socket_connect_timeout": 0.5})
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
 CSRF_FAILURE_VIEW = "pages.errors.csrf_failure"
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = site.scheme == "https"

@@ -102,7 +102,9 @@ def check_sessions(**kwargs: Any) -> Iterator[CheckMessage]:
     if conf.SESSION_ENGINE.endswith(".signed_cookies"):
         # They also cannot be ended, and would show tokens to the browser.
         message = "SESSION_ENGINE keeps sessions in cookies, which can be replayed after logout."
-        yield Error(message, "Use django.contrib.sessions.backends.db, cached_db or cache.", id="oidc.E001")
+        yield Error(
+            message, "Use django.contrib.sessions.backends.db, or oidc.cached_db with a shared cache.", id="oidc.E001"
+        )
     if conf.SESSION_COOKIE_SAMESITE == "Strict":
         # It is not sent when the OP redirects back, so every login would seem to be lost.
         message = 'SESSION_COOKIE_SAMESITE is "Strict": the browser would not show the session after a login.'

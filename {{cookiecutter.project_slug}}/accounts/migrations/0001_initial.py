@@ -2,6 +2,19 @@ import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.utils.timezone
 from django.db import migrations, models
+from django.db.models.functions import Upper
+
+# The admin's search: PostgreSQL finds a part of a name by trigrams, if its extension may be used here.
+SEARCH = """DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm;
+  CREATE INDEX accounts_user_search ON accounts_user USING gin (UPPER(username) gin_trgm_ops,
+    UPPER(first_name) gin_trgm_ops, UPPER(last_name) gin_trgm_ops, UPPER(email) gin_trgm_ops);
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
+  RAISE NOTICE 'pg_trgm is not available: the search for users reads the whole table'; END $$"""
+
+
+def add_search(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(SEARCH)
 
 
 class Migration(migrations.Migration):
@@ -34,9 +47,11 @@ class Migration(migrations.Migration):
                 'verbose_name': 'user',
                 'verbose_name_plural': 'users',
                 'abstract': False,
+                'indexes': [models.Index(Upper(name), name=f'accounts_user_upper_{name}') for name in ('username', 'email')],
             },
             managers=[
                 ('objects', django.contrib.auth.models.UserManager()),
             ],
         ),
+        migrations.RunPython(add_search, migrations.RunPython.noop),
     ]

@@ -11,7 +11,7 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from django.core import signing
@@ -94,8 +94,10 @@ def take(request: HttpRequest, state: str) -> Attempt:
     Raises `LoginError` (ATTEMPT_UNKNOWN).
     """
     try:
-        fields = signing.loads(request.COOKIES.get(_cookie_name(state), ""), salt=SALT, max_age=COOKIE_SECONDS)
-        attempt = Attempt(**{**fields, "acr_values": tuple(fields["acr_values"])})
+        kept = signing.loads(request.COOKIES.get(_cookie_name(state), ""), salt=SALT, max_age=COOKIE_SECONDS)
+        # During a deploy the next release may have begun it, with fields that this one does not know.
+        known = {known.name: kept[known.name] for known in fields(Attempt)}
+        attempt = Attempt(**{**known, "acr_values": tuple(known["acr_values"])})
     except signing.BadSignature as error:
         raise LoginError(errors.ATTEMPT_UNKNOWN, "no attempt of this browser has this state") from error
     except (TypeError, KeyError) as error:

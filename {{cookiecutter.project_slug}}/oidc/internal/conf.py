@@ -72,6 +72,7 @@ class Conf:
     SECRET_KEY: str = ""
     SECRET_KEY_FALLBACKS: Sequence[str] = ()
     SESSION_ENGINE: str = ""
+    SESSION_COOKIE_AGE: int = 0
     SESSION_COOKIE_NAME: str = ""
     SESSION_COOKIE_SAMESITE: str = ""
     CACHES: Mapping[str, Any] = {}

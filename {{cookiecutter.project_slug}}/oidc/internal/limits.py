@@ -9,11 +9,10 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import IPv6Network, ip_address
 
 from django.core import signing
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
 from oidc import errors
@@ -43,15 +42,16 @@ def exchange(request: HttpRequest) -> Iterator[None]:
         if error.reason not in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT):
             _last_failure = _minute()
             for key in _bounds(request):
-                documents.cached(cache.add, key, 0, 2 * SECONDS)
-                documents.cached(cache.incr, key)
+                documents.cached("add", key, 0, 2 * SECONDS)
+                with suppress(ValueError):  # the cache has gone down between the two
+                    documents.cached("incr", key)
         raise
 
 
 def check(request: HttpRequest) -> None:
     """Raise `LoginError` (TOO_MANY_FAILURES) for a client that has failed as often as it may in this minute."""
     bounds = _bounds(request)
-    counts = documents.cached(cache.get_many, bounds, otherwise={}) if bounds else {}
+    counts = documents.cached("get_many", bounds) if bounds else {}
     if reached := [bound for key, bound in bounds.items() if counts.get(key, 0) >= bound]:
         raise LoginError(errors.TOO_MANY_FAILURES, f"{reached[0]} in this minute, now from {address_of(request)}")
 

@@ -49,6 +49,8 @@ def response_for(request: HttpRequest) -> HttpResponse | None:
         return None if is_page else redirects.ask_to_log_in(request)
     if not session.is_due(request.session, now) or not request.user.is_authenticated:
         return None
+    # To know the user may have changed its key, after a change of SECRET_KEY.
+    session.follow_key(request.session, request.COOKIES.get(conf.SESSION_COOKIE_NAME))
     kind = redirects.kind_of(request)
     may_go_on = session.is_in_grace(request.session, now)
     if kind is Kind.NOBODY:

@@ -143,7 +143,7 @@ def test_pages_logins_and_logouts_go_on_without_the_cache(running: Running) -> N
     with running.cache.stopped():
         assert statuses(browser) == {200}
         assert running.browser().is_signed_in
-        assert requests.get(f"{browser.url}/readyz", timeout=30).text == "ok, without the cache\n"
+        assert requests.get(f"{browser.url}/readyz", timeout=30).text == "ok\ncache: not working\n"
         assert running.send_logout_token(sid="sid-without") == 200
         assert not browser.is_signed_in
     assert not browser.is_signed_in

@@ -165,4 +165,4 @@ def test_a_cache_that_is_down_is_named_and_makes_nothing_unready(client, db, set
     backend = "django.core.cache.backends.redis.RedisCache"
     settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "redis://localhost:1"}}
     response = client.get("/readyz")
-    assert (response.status_code, response.content) == (200, b"ok, without the cache\n")
+    assert (response.status_code, response.content) == (200, b"ok\ncache: not working\n")

@@ -57,7 +57,7 @@ def check(request: HttpRequest) -> None:
 
 
 def check_start(request: HttpRequest) -> None:
-    """Do as `check`, so that nobody goes to the OP for nothing; it costs nothing while nothing fails in this process."""
+    """Do as `check`, so that nobody goes to the OP for nothing; it is free while nothing fails in this process."""
     if _last_failure == _minute():
         check(request)
 

@@ -71,7 +71,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: object, worker: Any) -> None:
-    """End a worker at Ctrl-C as SIGTERM does: gunicorn's own handler waits for a lock that the worker may hold itself."""
+    """End a worker at Ctrl-C as SIGTERM does: gunicorn's own handler waits for a lock that the worker may hold."""
     worker.handle_quit = worker.handle_exit
 
 

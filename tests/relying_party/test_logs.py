@@ -232,9 +232,8 @@ def test_a_line_is_an_object_that_says_what_happened_when_and_where(lines) -> No
 
 def test_what_comes_with_a_log_call_is_a_member_and_clean(lines) -> None:
     extra = {"token": JWT, "url": "/?code=SECRET", "seconds": 0.5, "level": "of the call", "request": object()}
-    logging.getLogger("accounts").warning(
-        "x", extra=extra | {"code": "SECRET", "Access_Token": "SECRET", "endless": float("inf"), "time": 0}
-    )
+    extra |= {"code": "SECRET", "Access_Token": "SECRET", "endless": float("inf"), "time": 0}
+    logging.getLogger("accounts").warning("x", extra=extra)
     (line,) = lines()
     assert next(iter(line)) == "time"
     assert (line["token"], line["url"], line["seconds"]) == ("[...]", "/?code=[...]", 0.5)

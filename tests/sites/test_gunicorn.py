@@ -136,9 +136,10 @@ def test_ctrl_c_ends_it_at_once_under_load_too(serving) -> None:
 def test_forwarded_headers_count_only_from_the_named_proxies(serving, proxies: str, is_believed: bool) -> None:
     local = free_url()
     with serving(local, SITE_URL="https://www.example.org", FORWARDED_ALLOW_IPS=proxies):
-        headers = {"Host": "www.example.org", "X-Forwarded-Proto": "https"}
+        headers = {"Host": "www.example.org", "X-Forwarded-Proto": "https", "X-Request-ID": "id-of-a-proxy"}
         response = requests.get(local, headers=headers, allow_redirects=False, timeout=10)
     assert response.status_code == (200 if is_believed else 301)
+    assert (response.headers["X-Request-ID"] == "id-of-a-proxy") is is_believed
 
 
 def test_a_proxy_that_is_no_address_is_refused(serving, installed) -> None:

@@ -150,7 +150,7 @@ FORWARDED_ALLOW_IPS = env.networks("FORWARDED_ALLOW_IPS")
 if FORWARDED_ALLOW_IPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# Scripts and styles are files under static/, or see oidc/README.md. No form-action: a logout goes to the sign-in service.
+# Scripts and styles are files under static/, or see oidc/README.md. No form-action: a logout goes on to the OP.
 CSP_DIRECTIVES = {
     "default-src": ["'self'"],
     "base-uri": ["'none'"],
@@ -235,7 +235,7 @@ OIDC_SESSION_MAX_SECONDS = 12 * 60 * 60
 # https://docs.djangoproject.com/en/stable/topics/logging/
 
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO")
-LOG_FORMAT = "line" if DEBUG else "json"
+LOG_LINES = "line" if DEBUG else "json"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -244,7 +244,7 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
         "json": {"()": "oidc.logs.JSONFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["without_secrets"], "formatter": LOG_FORMAT}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["without_secrets"], "formatter": LOG_LINES}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("django", "mozilla_django_oidc", "oidc", "accounts")},

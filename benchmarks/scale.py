@@ -87,6 +87,7 @@ def measure(site: Site, database: str, number: int, folder: Path) -> dict[str, A
         site.run(*stored, "fill", str(number), **environment)
         say(f"{database}: measuring with {number}")
         result: dict[str, Any] = json.loads(site.run(*stored, "measure", str(number), **environment).splitlines()[-1])
+        say(json.dumps(result))
     (folder / f"{number}.sqlite3").unlink(missing_ok=True)
     return result | {"redis": rate}
 

@@ -175,7 +175,11 @@ def _bind(user: Any, claims: Claims, *, may_move: bool) -> None:
     starts anew. If the policy still finds its user then, it goes by something else than identities, and it decides.
     """
     issuer, subject = claims["iss"], claims["sub"]
-    identity, is_new = Identity.objects.get_or_create(issuer=issuer, subject=subject, defaults={"user": user})
+    names = {"issuer": issuer, "subject": subject}
+    identity = Identity.objects.filter(**names).first()
+    is_new = identity is None
+    # Not get_or_create: its savepoint is of no use here, as whoever loses a race starts anew.
+    identity = identity or Identity.objects.create(user=user, **names)
     since = "an earlier login" if identity.user_id == user.pk and not is_new else "now"
     trace.step("Issuer and subject name this user", {"issuer": issuer, "subject": subject, "since": since})
     if identity.user_id != user.pk:

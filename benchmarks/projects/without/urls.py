@@ -1,4 +1,4 @@
-from bare.urls import log_in
+from plain.urls import log_in
 from config.urls import handler400, handler403, handler404, handler500, urlpatterns  # noqa: F401
 from django.urls import path
 

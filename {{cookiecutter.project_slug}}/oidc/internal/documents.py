@@ -1,16 +1,19 @@
 """Documents of the OP, kept in the cache that all processes of the site share.
 
 A document is fresh for a while, then refreshed by whoever comes first; while the OP is down the old one serves on.
-A cache that fails costs speed, never a login.
+A cache that fails costs speed, never a login. Whoever serves a request asks the cache once for each document.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
+from django.dispatch import Signal, receiver
 
 from oidc.errors import LoginError
 
@@ -19,6 +22,15 @@ logger = logging.getLogger(__name__)
 REFRESH_FLOOR_SECONDS = 30
 REFETCHES = 10
 FAILED_SECONDS = 5
+
+# What the request that is being served has read, by key; None outside of requests.
+_read: ContextVar[dict[str, Any] | None] = ContextVar("oidc_documents", default=None)
+
+
+@receiver([request_started, request_finished])
+def forget_what_was_read(signal: Signal, **kwargs: Any) -> None:
+    """Remember from now on, or no more."""
+    _read.set({} if signal is request_started else None)
 
 
 class Lifetime(NamedTuple):
@@ -34,6 +46,12 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     Raises the `LoginError` of `fetch` only if there is no older copy.
     """
     key = _key(kind, url)
+    if key in (read := _read.get() or {}):
+        return read[key]
+    return _remember(key, _document(key, kind, url, fetch, lifetime))
+
+
+def _document(key: str, kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any:
     if (entry := _cached(cache.get, key)) is None:
         return _store(key, fetch(url), lifetime.kept)
     fetched_at, value = entry
@@ -81,6 +99,12 @@ def _key(kind: str, url: str) -> str:
 
 def _store(key: str, value: Any, seconds: int) -> Any:
     _cached(cache.set, key, (time.time(), value), seconds)
+    return _remember(key, value)
+
+
+def _remember(key: str, value: Any) -> Any:
+    if (read := _read.get()) is not None:
+        read[key] = value
     return value
 
 

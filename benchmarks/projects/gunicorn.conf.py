@@ -1,4 +1,4 @@
-"""The values of the rendered site's gunicorn.conf.py, without its log filter and its hooks, which are features of it."""
+"""The values of the rendered site's gunicorn.conf.py, without its log filter and its hooks: they are features of it."""
 
 import runpy
 

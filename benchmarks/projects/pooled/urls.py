@@ -69,9 +69,7 @@ def complete(request: HttpRequest) -> HttpResponse:
     details = client().get(f"{settings.ISSUER}/userinfo", headers=bearer, timeout=5).json()
     assert details["sub"] == claims["sub"]
     with transaction.atomic():
-        user, _ = get_user_model().objects.get_or_create(
-            username=claims["sub"], defaults={"email": details["email"]}
-        )
+        user, _ = get_user_model().objects.get_or_create(username=claims["sub"], defaults={"email": details["email"]})
         login(request, user)
     response = HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
     response.delete_cookie(COOKIE)

@@ -130,7 +130,9 @@ def outage(
             time.sleep(BEFORE)
             op.be(hanging=hanging)
             hung = time.monotonic()
-            logins = submit(load.try_to_log_in, port, op.issuer, [None] * options.people, BEGINNING + STEADY, options.pause)
+            logins = submit(
+                load.try_to_log_in, port, op.issuer, [None] * options.people, BEGINNING + STEADY, options.pause
+            )
             time.sleep(BEGINNING + STEADY)
             op.be()
             back = time.monotonic()

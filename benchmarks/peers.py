@@ -101,7 +101,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the rendered site beside its peers.")
     parser.add_argument("--quick", action="store_true", help="one short round, printed and not written")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each project (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5, help="length of each (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=4, help="length of each (%(default)s)")
     parser.add_argument("--browsers", type=int, default=8, help="logins under way at once (%(default)s)")
     parser.add_argument("--people", type=int, default=50, help="who come back while the OP hangs (%(default)s)")
     parser.add_argument("--projects", nargs="+", choices=NAMES, default=NAMES, help="(all)")

@@ -92,8 +92,9 @@ def main() -> None:
     if options.quick:
         print(text)
         return
+    picture = report.plot(found)
     (REPOSITORY / "docs" / "benchmark.md").write_text(text)
-    (REPOSITORY / "docs" / "benchmark.svg").write_text(report.plot(found))
+    (REPOSITORY / "docs" / "benchmark.svg").write_text(picture)
     say("docs/benchmark.md and docs/benchmark.svg are written")
 
 
@@ -136,7 +137,9 @@ def compare(
                 one_round(project, figures[project.name], cookies[project.name], submit, options)
         for project in projects:
             figures[project.name].memory = memory_of_workers(project.group)
-        submit(load.visit_home, projects[0].port, 1, 1)  # both processes of visitors run from here on
+        # Two at once, so that both processes of visitors run from here on.
+        for visits in [submit(load.visit_home, projects[0].port, 1, 3.0) for _ in range(2)]:
+            visits.result()
         for project in projects:
             say(f"the OP of {project.name} hangs")
             outage(project, figures[project.name], submit, options)
@@ -154,7 +157,7 @@ def one_round(project: Project, figures: Figures, cookie: str, submit: Callable,
 
 def outage(project: Project, figures: Figures, submit: Callable, options: argparse.Namespace) -> None:
     """Let the OP hang when people come back from it, and see what becomes of the home page."""
-    hangs = 2 * options.seconds
+    hangs = 4 * options.seconds
     people = submit(load.leave, project.port, options.people).result()
     visits = submit(load.visit_home, project.port, VISITORS, 1 + BEFORE + hangs)
     time.sleep(1)  # until the process runs

@@ -183,10 +183,10 @@ STYLE += '<rect width="100%" height="100%" fill="#fff"/>'
 
 def plot(found: "Found") -> str:
     """Return an SVG: for each database a bar for each project, the median, with a line from minimum to maximum."""
-    panels = [
-        ("logins per second (more is better)", logins_per_second),
-        ("CPU ms per login (less is better)", cpu_per_login),
-    ]
+    panels = {
+        "logins per second (more is better)": logins_per_second,
+        "CPU ms per login (less is better)": cpu_per_login,
+    }
     parts, y = [], 20
     for database, figures in found.items():
         parts.append(text(10, y, database, "bold"))

@@ -48,20 +48,15 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     key = _key(kind, url)
     if key in (read := _read.get() or {}):
         return read[key]
-    return _remember(key, _document(key, kind, url, fetch, lifetime))
-
-
-def _document(key: str, kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any:
     if (entry := _cached(cache.get, key)) is None:
         return _store(key, fetch(url), lifetime.kept)
     fetched_at, value = entry
-    if time.time() - fetched_at < lifetime.fresh or not once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
-        return value
-    try:
-        return _store(key, fetch(url), lifetime.kept)
-    except LoginError as error:
-        logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
-        return value
+    if time.time() - fetched_at >= lifetime.fresh and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
+        try:
+            return _store(key, fetch(url), lifetime.kept)
+        except LoginError as error:
+            logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
+    return _remember(key, value)
 
 
 def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:

@@ -44,6 +44,7 @@ HEADERS = {
     "Accept": "application/json, application/jwt",
     "Accept-Encoding": "identity",  # unpacking could take any time and space
 }
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # Nothing has come back, not even the head of a response.
 _NO_RESPONSE = (NewConnectionError, ProtocolError, ProxyError, SSLError)
 
@@ -83,10 +84,10 @@ class Look:
 def request(method: str, endpoint: str, *, is_expendable: bool = True, **options: Any) -> Response:
     """Send one request and return the whole response, within OIDC_TIMEOUT seconds.
 
-    `options` are those of `Client.send`. Redirects are not followed: an OP's endpoint that redirects would carry codes and
-    secrets to an address nobody configured. One that `is_expendable` may be sent in the background though it is refused
-    here, to see whether the endpoint responds again. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once if the
-    endpoint is known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
+    `options` are those of `Client.send`. Redirects are not followed: an OP's endpoint that redirects would carry codes
+    and secrets to an address nobody configured. One that `is_expendable` may be sent in the background though it is
+    refused here, to see whether the endpoint responds again. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once
+    if the endpoint is known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
     """
     breaker = breaker_of(endpoint)
     call = Call(client(), method, endpoint, options, conf.OIDC_TIMEOUT)
@@ -202,21 +203,21 @@ class Call:
             raise self._unreachable(error) from error
 
     def _send(self) -> Response:
+        """Return the response; raises `LoginError`, or one of `_NO_RESPONSE`."""
+        response = None
         try:
             response = self.client.send(self.method, self.endpoint, self.seconds, **self.options)
-            try:
-                self.at_headers(response)
-                body = self._read(response)
-            except HTTPError as error:
-                raise self._timed_out_or_unreachable(error) from error
-            finally:
-                # Kept if it was read to its end, else closed.
+            self.at_headers(response)
+            body = self._read(response)
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            if response is None and isinstance(error, _NO_RESPONSE):
+                raise
+            raise self._timed_out_or_unreachable(error) from error
+        finally:
+            if response is not None:
+                # The connection is kept if all was read.
                 response.close()
                 response.release_conn()
-        except _NO_RESPONSE:
-            raise
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise self._timed_out_or_unreachable(error) from error
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Response(self.endpoint, response.status, media_type, body)
 
@@ -316,9 +317,6 @@ class _Adapter(HTTPAdapter):
         context = _tls(bundle, os.stat(bundle).st_mtime)
         return place, {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
 
-    def cert_verify(self, *args: Any) -> None:
-        """Add no authorities to a connection, which has those of its context."""
-
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
@@ -351,35 +349,25 @@ class Client:
     the OP carries something of one person's login into the next one's.
     """
 
-    def __init__(self, bundle: str, proxies: dict[str, str]) -> None:
-        self._verify, self._proxies = bundle or True, proxies
+    def __init__(self, process: int, bundle: str, proxies: tuple[tuple[str, str], ...]) -> None:
+        self._verify, self._proxies = bundle or True, dict(proxies)
         self._pools = _Adapter(pool_maxsize=MAX_THREADS)
 
-    def send(
-        self,
-        method: str,
-        endpoint: str,
-        seconds: float,
-        data: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> BaseHTTPResponse:
-        """Send a request with the form `data`, and return the response when its headers have come.
+    def send(self, method: str, endpoint: str, seconds: float, data: Any = None, headers: Any = None) -> Any:
+        """Send a request with the form `data`, and return urllib3's response when its headers have come.
 
         Raises exceptions of urllib3, `requests.RequestException` for an unusable address, or `ValueError`.
         """
         target = _target(endpoint)
-        content_type = {"Content-Type": "application/x-www-form-urlencoded"} if data else {}
-        return self._pools.get_connection_with_tls_context(target, self._verify, self._proxies).urlopen(
+        pool: Any = self._pools.get_connection_with_tls_context(target, self._verify, self._proxies)
+        return pool.urlopen(
             method,
             self._pools.request_url(target, self._proxies),
             body=urlencode(data) if data else None,
-            headers={**HEADERS, **content_type, **(headers or {})},
+            headers={**HEADERS, **(FORM if data else {}), **(headers or {})},
             timeout=Timeout(connect=seconds, read=seconds),
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
+            # As it comes: no redirect, nothing read or unpacked, and each error where it happens.
+            **dict.fromkeys(("retries", "redirect", "assert_same_host", "preload_content", "decode_content"), False),
         )
 
 
@@ -390,9 +378,7 @@ def _target(url: str) -> requests.PreparedRequest:
     return target
 
 
-@lru_cache
-def _client(process: int, bundle: str, proxies: tuple[tuple[str, str], ...]) -> Client:
-    return Client(bundle, dict(proxies))
+_client = lru_cache(Client)
 
 
 def client() -> Client:

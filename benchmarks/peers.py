@@ -85,7 +85,7 @@ def main() -> None:
         options.rounds,
         options.seconds,
         options.people,
-        f"{platform.python_version()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end",
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end",
         ", ".join(f"{name} {version}" for name, version in versions.items()),
     )
     text = report.document(conditions, found)

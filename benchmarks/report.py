@@ -173,7 +173,7 @@ def milliseconds_of_a_signature() -> float:
 
 
 # Of the plot, in pixels; colours of a palette that colour-blind people can tell apart.
-WIDTH, NAMES, ROW, BAR_HEIGHT = 900, 190, 24, 16
+WIDTH, NAMES, ROW, BAR_HEIGHT = 900, 220, 24, 16
 PANEL = (WIDTH - NAMES) // 2 - 70
 COLOURS = {SITE_NAME: "#0072b2", FLOOR: "#999999"}
 OTHER_COLOUR = "#e69f00"

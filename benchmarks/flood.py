@@ -18,9 +18,10 @@ from random import randrange
 from typing import TypeVar
 
 from benchmarks import load
-from benchmarks.login import connection_to, log_in
+from benchmarks.logins import connection_to, log_in
 from benchmarks.serving import (
     OP,
+    SITE_NAME,
     Project,
     end_as_by_ctrl_c,
     installed_site,
@@ -79,7 +80,7 @@ def running(
 ) -> AbstractContextManager[Project]:
     """Serve the site with other settings than its own; gunicorn and Django take them from the environment."""
     os.environ["DJANGO_SETTINGS_MODULE"] = settings
-    return running_project("rendered site", port, site, folder, op, database=database)
+    return running_project(SITE_NAME, port, site, folder, op, database=database)
 
 
 def measure(project: Project, rate: float, seconds: float, options: argparse.Namespace) -> list[float]:
@@ -96,7 +97,7 @@ def measure(project: Project, rate: float, seconds: float, options: argparse.Nam
             at_op.close()
 
     def attack(_: int) -> int:
-        told = load.come_back(project.port, project.op.issuer, attacker)
+        told = load.come_back(project.port, project.op.issuer, None, address=attacker)
         return told[0].status if told else 0
 
     # Another one each time, so that no flood begins where the one before it has used up a minute.

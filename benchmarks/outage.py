@@ -18,8 +18,18 @@ from threading import Barrier
 
 from benchmarks import load
 from benchmarks.load import Told
-from benchmarks.login import connection_to, log_in
-from benchmarks.serving import OP, Project, end_as_by_ctrl_c, installed_site, running_ops, running_project, say, table
+from benchmarks.logins import connection_to, log_in
+from benchmarks.serving import (
+    OP,
+    SITE_NAME,
+    Project,
+    end_as_by_ctrl_c,
+    installed_site,
+    running_ops,
+    running_project,
+    say,
+    table,
+)
 from tests.sites.site import Site, free_port
 
 SIMULTANEOUS = 16
@@ -83,7 +93,7 @@ def slow_op(port: int, site: Site, folder: Path, op: OP, latency: float, rounds:
         say(f"latency {latency} s, round {number + 1}")
         # Not cold in the first request, which is the one that waits for the server.
         op.be(latency=latency)
-        with running_project("rendered site", port, site, folder, op, "--workers", "1", "--threads", "16") as project:
+        with running_project(SITE_NAME, port, site, folder, op, "--workers", "1", "--threads", "16") as project:
             for refused, seconds in [(cold, seconds_cold), (warm, seconds_warm), (warm, seconds_warm)]:
                 began = time.monotonic()
                 refused.append(SIMULTANEOUS - simultaneous_logins(project))
@@ -112,7 +122,7 @@ def outage(
     told: list[Told] = []
     longest, recovery = 0.0, []
     visitors = 4 if "sync" in arguments else 16
-    with running_project("rendered site", port, site, folder, op, *arguments) as project, load.process() as submit:
+    with running_project(SITE_NAME, port, site, folder, op, *arguments) as project, load.process() as submit:
         move(project, options.site_core)
         for _ in range(16):  # until every process knows the OP's keys
             assert log_in(port, connection_to(op))
@@ -124,12 +134,14 @@ def outage(
             time.sleep(BEFORE)
             op.be(hanging=hanging)
             hung = time.monotonic()
-            logins = submit(load.try_to_log_in, port, op.issuer, options.people, BEGINNING + STEADY, options.pause)
+            logins = submit(
+                load.try_to_log_in, port, op.issuer, [None] * options.people, BEGINNING + STEADY, options.pause
+            )
             time.sleep(BEGINNING + STEADY)
             op.be()
             back = time.monotonic()
             recovery.append(seconds_until_login(project))
-            came, told_now = pages.result(), logins.result()
+            came, told_now = pages.result().came, logins.result()
             steady = hung + BEGINNING
             periods = [(began, hung), (hung, steady), (steady, back), (back + RECOVERY, back + RECOVERY + BEFORE - 1)]
             rounds.append([(bisect(came, end) - bisect(came, start)) / (end - start) for start, end in periods])

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
 
 from oidc import errors
 from oidc.errors import LoginError
@@ -50,6 +52,40 @@ def refetch(source: Source) -> Any:
 def test_a_fresh_document_is_not_fetched_again(source: Source) -> None:
     assert [read(source), read(source)] == ["edition 1", "edition 1"]
     assert source.asked == [URL]
+
+
+def test_a_request_asks_the_cache_once_for_each_document(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(source)
+    asked: list[str] = []
+    monkeypatch.setattr(documents, "_cached", lambda operation, key, *rest, **options: asked.append(key))
+    request_started.send(None)
+    assert [read(source), read(source)] == ["edition 2", "edition 2"]
+    request_finished.send(None)
+    assert asked[0].startswith("oidc:kind:")
+    assert len(asked) == 2  # looked for, and stored
+
+
+def test_the_next_request_sees_what_others_have_stored(source: Source) -> None:
+    request_started.send(None)
+    read(source)
+    refetched_by_others(source)
+    assert read(source) == "edition 1"
+    request_started.send(None)
+    assert read(source) == "edition 2"
+    request_finished.send(None)
+
+
+def test_a_request_sees_what_it_has_fetched_again(source: Source) -> None:
+    request_started.send(None)
+    read(source)
+    refetch(source)
+    assert read(source) == "edition 2"
+    request_finished.send(None)
+
+
+def refetched_by_others(source: Source) -> None:
+    """Fetch the document as another process does."""
+    copy_context().run(lambda: (request_finished.send(None), refetch(source)))
 
 
 def test_documents_of_different_urls_do_not_mix(source: Source) -> None:

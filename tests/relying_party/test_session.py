@@ -95,6 +95,17 @@ def test_a_login_begins_a_session_with_a_key_that_nobody_knew(begin: Callable[..
     assert None not in seen
 
 
+def test_a_login_makes_one_session_and_commits_once(begin: Callable[..., HttpRequest]) -> None:
+    get_user_model().objects.create(username="kim")
+    with CaptureQueriesContext(connection) as queries:
+        begin()
+    written = [query["sql"] for query in queries if 'INSERT INTO "django_session"' in query["sql"]]
+    assert len(written) == 1
+    statements = [query["sql"].split()[0] for query in queries]
+    # Of a test's own transaction these are parts: the rows of the login, and within them Django's session.
+    assert statements.count("SAVEPOINT") == 2
+
+
 def test_a_session_knows_whose_session_at_the_op_it_is(begin: Callable[..., HttpRequest]) -> None:
     request = begin()
     row = LoginSession.objects.get()

@@ -35,6 +35,8 @@ SECRETS = [
     r"(\b)(?-i:eyJ)[\w-]+\.[\w-]+(?:\.[\w-]*){1,3}",
 ]
 PATTERNS = [re.compile(secret, re.IGNORECASE) for secret in SECRETS]
+# One of them is in whatever a pattern matches; most lines have none, and looking for them costs next to nothing.
+MARKS = ("code", "state", "nonce", "_token", "client_", "authorization", "basic", "bearer", "eyj")
 NAMED = re.compile(f"{NAMES}|authorization", re.IGNORECASE)
 # What proxies call a request: UUIDs and the like, nothing that could be mistaken for more of a line.
 REQUEST_ID = re.compile(r"[\w.=+/@-]{8,64}", re.ASCII)
@@ -109,6 +111,10 @@ class WithoutSecrets(logging.Filter):
         # gunicorn logs before Django knows its settings.
         for secret in _forms(conf.OIDC_RP_CLIENT_ID, conf.OIDC_RP_CLIENT_SECRET or "") if settings.configured else ():
             text = text.replace(secret, "[...]")
+        lowered = text.lower()
+        # Beyond ASCII there are letters that are alike only to a pattern that ignores case.
+        if text.isascii() and not any(mark in lowered for mark in MARKS):
+            return text
         for pattern in PATTERNS:
             text = pattern.sub(r"\1[...]", text)
         return text

@@ -1,17 +1,21 @@
 """Documents of the OP, kept in the cache that all processes of the site share.
 
 A document is fresh for a while, then refreshed by whoever comes first; while the OP is down the old one serves on.
-While the cache is down each process keeps what it needs itself, so that neither a login nor the OP suffers.
+While the cache is down each process keeps what it needs itself, so that neither a login nor the OP suffers. Whoever
+serves a request asks the cache once for each document.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.signals import request_finished, request_started
+from django.dispatch import Signal, receiver
 
 from oidc.errors import LoginError
 
@@ -25,10 +29,18 @@ SILENCE = 10
 _silent_until = 0.0
 # Stands in for the shared cache while it is down.
 own = LocMemCache("oidc", {})
+# What the request that is being served has read, by key; None outside of requests.
+_read: ContextVar[dict[str, Any] | None] = ContextVar("oidc_documents", default=None)
 
 
 class CacheError(Exception):
     """The shared cache is down."""
+
+
+@receiver([request_started, request_finished])
+def forget_what_was_read(signal: Signal, **kwargs: Any) -> None:
+    """Remember from now on, or no more."""
+    _read.set({} if signal is request_started else None)
 
 
 class Lifetime(NamedTuple):
@@ -44,16 +56,17 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     Raises the `LoginError` of `fetch` only if there is no older copy.
     """
     key = _key(kind, url)
+    if key in (read := _read.get() or {}):
+        return read[key]
     if (entry := cached("get", key)) is None:
         return _store(key, fetch(url), lifetime.kept)
     fetched_at, value = entry
-    if time.time() - fetched_at < lifetime.fresh or not once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
-        return value
-    try:
-        return _store(key, fetch(url), lifetime.kept)
-    except LoginError as error:
-        logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
-        return value
+    if time.time() - fetched_at >= lifetime.fresh and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
+        try:
+            return _store(key, fetch(url), lifetime.kept)
+        except LoginError as error:
+            logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
+    return _remember(key, value)
 
 
 def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:
@@ -109,6 +122,12 @@ def _key(kind: str, url: str) -> str:
 
 def _store(key: str, value: Any, seconds: int) -> Any:
     cached("set", key, (time.time(), value), seconds)
+    return _remember(key, value)
+
+
+def _remember(key: str, value: Any) -> Any:
+    if (read := _read.get()) is not None:
+        read[key] = value
     return value
 
 

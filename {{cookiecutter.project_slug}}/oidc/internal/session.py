@@ -18,6 +18,7 @@ from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -57,14 +58,17 @@ def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None 
 
     Raises `LoginError` (LOGGED_OUT) if the OP has ended the person's session since the login was asked for at `since`.
     """
-    # Django keeps the key if the same user logs in again (session fixation), and what the former login said.
-    release(request.session)
-    auth.login(request, user)
-    request.session.cycle_key()
-    request.session[BEGAN_AT] = time.time()
-    _store(request.session, login)
+    former_key = request.session.session_key
     names = {"issuer": login.claims["iss"], "subject": login.claims["sub"]}
-    row = LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
+    with transaction.atomic():  # commits once what is four rows
+        # Django keeps what the former login said, and also the key if the same user logs in again (session fixation).
+        release(request.session)
+        auth.login(request, user)
+        if request.session.session_key in (None, former_key):
+            request.session.cycle_key()
+        request.session[BEGAN_AT] = time.time()
+        _store(request.session, login)
+        row = LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
     if since is None:
         return
     # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.

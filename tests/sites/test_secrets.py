@@ -125,6 +125,7 @@ def test_the_server_itself_reports_the_pages_that_fail(output: tuple[str, set[st
 
 
 def test_every_line_is_an_object_with_what_operators_search_for(output: tuple[str, set[str]]) -> None:
+    assert [line for line in output[0].splitlines() if not line.startswith('{"time": ')] == []
     lines = [json.loads(line) for line in output[0].splitlines()]
     refused = [line for line in lines if line.get("reason")]
     assert {"client_refused", "id_token_issuer", "op_unreachable"} <= {line["reason"] for line in refused}

@@ -7,6 +7,7 @@ sites is written here: change it. All settings of the login, with their defaults
 https://docs.djangoproject.com/en/{{ cookiecutter.django_version }}/ref/settings/
 """
 
+import logging
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -236,6 +237,7 @@ OIDC_SESSION_MAX_SECONDS = 12 * 60 * 60
 
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO")
 LOG_LINES = "line" if DEBUG else "json"
+logging.captureWarnings(not DEBUG)  # what packages warn of is a line like any other
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

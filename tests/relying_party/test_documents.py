@@ -53,7 +53,9 @@ def test_a_fresh_document_is_not_fetched_again(source: Source) -> None:
     assert source.asked == [URL]
 
 
-def test_a_request_asks_the_cache_once_for_each_document(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_asks_the_cache_once_for_each_document(
+    db: None, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read(source)
     asked: list[str] = []
     monkeypatch.setattr(documents, "_cached", lambda operation, key, *rest, **options: asked.append(key))
@@ -64,7 +66,7 @@ def test_a_request_asks_the_cache_once_for_each_document(source: Source, monkeyp
     assert len(asked) == 2  # looked for, and stored
 
 
-def test_the_next_request_sees_what_others_have_stored(source: Source) -> None:
+def test_the_next_request_sees_what_others_have_stored(db: None, source: Source) -> None:
     request_started.send(None)
     read(source)
     refetched_by_others(source)
@@ -74,7 +76,7 @@ def test_the_next_request_sees_what_others_have_stored(source: Source) -> None:
     request_finished.send(None)
 
 
-def test_a_request_sees_what_it_has_fetched_again(source: Source) -> None:
+def test_a_request_sees_what_it_has_fetched_again(db: None, source: Source) -> None:
     request_started.send(None)
     read(source)
     refetch(source)

@@ -5,6 +5,7 @@ https://docs.gunicorn.org/en/stable/settings.html
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -71,7 +72,11 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: object, worker: Any) -> None:
-    """End a worker at Ctrl-C as at SIGTERM: gunicorn's own handler waits for a lock that the worker may hold itself."""
+    """Let a worker read the code of the site itself, so that SIGHUP brings new code, and end at Ctrl-C as at SIGTERM."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "oidc"]:
+        del sys.modules[name]  # the logger of the main process has it
+    worker.log.setup(worker.cfg)
+    # gunicorn's own handler waits for a lock that the worker may hold itself.
     worker.handle_quit = worker.handle_exit
 
 
@@ -103,18 +108,11 @@ def pre_request(worker: Any, request: Any) -> None:
 
 def on_starting(server: object) -> None:
     """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
-    import django
-    from django.core import checks
-    from django.core.exceptions import ImproperlyConfigured
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.pop(METRICS, None)
-    try:
-        django.setup()
-    except ImproperlyConfigured as error:
-        sys.exit(str(error))
-    if errors := [message for message in checks.run_checks() if message.is_serious()]:
-        sys.exit("\n".join(map(str, errors)))
+    # In a process of its own: what this one imports, workers would not read again.
+    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)  # noqa: S603
+    if check.returncode:
+        sys.exit(check.stderr.strip())
     if metrics_bind:
         if find_spec("prometheus_client") is None:
             sys.exit("metrics_bind in gunicorn.conf.py needs a package: uv add prometheus-client")

@@ -96,6 +96,28 @@ def test_a_reload_under_load_fails_no_request(serving) -> None:
     assert len(seen) > 100
 
 
+def test_a_reload_brings_new_code(serving, installed) -> None:
+    views = installed().folder / "pages" / "views.py"
+    former, url = views.read_text(), free_url()
+    formatter = installed().folder / "oidc" / "logs.py"
+    of_formatter = formatter.read_text()
+    assert '"level": record.levelname' in of_formatter
+    with serving(url) as server:
+        assert requests.get(url, timeout=10).status_code == 200
+        try:
+            views.write_text(
+                former + "\n\nfrom django.http import HttpResponse\n\n\n"
+                "def home(request):\n    return HttpResponse('new')\n"
+            )
+            formatter.write_text(of_formatter.replace('"level": record.levelname', '"new": record.levelname'))
+            os.kill(server.process.pid, signal.SIGHUP)
+            wait_until(lambda: requests.get(url, timeout=10).text == "new")
+            wait_until(lambda: '"new": "INFO", "logger": "gunicorn.access"' in server.log.read_text())
+        finally:
+            views.write_text(former)
+            formatter.write_text(of_formatter)
+
+
 def test_processes_that_are_recycled_under_load_fail_no_request(serving) -> None:
     url = free_url()
     with serving(url, "--max-requests", "60", "--max-requests-jitter", "0") as server, load(url) as seen:

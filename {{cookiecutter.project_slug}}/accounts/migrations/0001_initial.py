@@ -4,18 +4,6 @@ import django.utils.timezone
 from django.db import migrations, models
 from django.db.models.functions import Upper
 
-# The admin's search: PostgreSQL finds a part of a name by trigrams, if its extension may be used here.
-SEARCH = """DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm;
-  CREATE INDEX accounts_user_search ON accounts_user USING gin (UPPER(username) gin_trgm_ops,
-    UPPER(first_name) gin_trgm_ops, UPPER(last_name) gin_trgm_ops, UPPER(email) gin_trgm_ops);
-EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
-  RAISE NOTICE 'pg_trgm is not available: the search for users reads the whole table'; END $$"""
-
-
-def add_search(apps, schema_editor):
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(SEARCH)
-
 
 class Migration(migrations.Migration):
 
@@ -53,5 +41,4 @@ class Migration(migrations.Migration):
                 ('objects', django.contrib.auth.models.UserManager()),
             ],
         ),
-        migrations.RunPython(add_search, migrations.RunPython.noop),
     ]

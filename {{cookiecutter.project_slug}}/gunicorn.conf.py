@@ -108,6 +108,7 @@ def pre_request(worker: Any, request: Any) -> None:
 
 def on_starting(server: object) -> None:
     """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.pop(METRICS, None)
     # In a process of its own: what this one imports, workers would not read again.
     check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)  # noqa: S603

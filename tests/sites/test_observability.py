@@ -24,7 +24,7 @@ DASHBOARD = json.loads((SITE / "deploy" / "grafana.json").read_text())
 MANUAL = (SITE / "oidc" / "README.md").read_text()
 RECIPE = re.search(r"\*\*OpenTelemetry.*?```python\n(.*?)```", MANUAL, re.DOTALL)[1]
 TRACING = [
-    f"opentelemetry-{name}" for name in ("sdk", *(f"instrumentation-{n}" for n in ("django", "requests", "psycopg")))
+    f"opentelemetry-{name}" for name in ("sdk", *(f"instrumentation-{n}" for n in ("django", "urllib3", "psycopg")))
 ]
 EXPORTER = """
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter

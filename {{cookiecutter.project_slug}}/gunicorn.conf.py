@@ -72,7 +72,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: object, worker: Any) -> None:
-    """Let a worker read the code of the site itself, so that SIGHUP brings new code, and end at Ctrl-C as at SIGTERM."""
+    """Let a worker read the code of the site itself, so that SIGHUP brings new code; Ctrl-C ends it as SIGTERM does."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "oidc"]:
         del sys.modules[name]  # the logger of the main process has it
     worker.log.setup(worker.cfg)
@@ -111,7 +111,7 @@ def on_starting(server: object) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.pop(METRICS, None)
     # In a process of its own: what this one imports, workers would not read again.
-    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)  # noqa: S603
+    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)
     if check.returncode:
         sys.exit(check.stderr.strip())
     if metrics_bind:

@@ -51,7 +51,7 @@ access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
 
 
 def post_fork(server: object, worker: Any) -> None:
-    """End a worker at Ctrl-C as SIGTERM does: gunicorn's own handler waits for a lock that the worker may hold itself."""
+    """End a worker at Ctrl-C as at SIGTERM: gunicorn's own handler waits for a lock that the worker may hold."""
     worker.handle_quit = worker.handle_exit
 
 

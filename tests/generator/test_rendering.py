@@ -53,7 +53,7 @@ def parse_everything(site: Path) -> None:
             case ".toml":
                 tomllib.loads(text)
             case ".yaml" | ".yml":
-                yaml.safe_load(text)
+                list(yaml.safe_load_all(text))
             case ".json":
                 json.loads(text)
             case ".html" | ".svg":

@@ -89,7 +89,7 @@ def check_proxy(**kwargs: Any) -> Iterator[CheckMessage]:
     """Behind a proxy that ends TLS, Django knows that people use https."""
     if conf.SITE_URL.startswith("https://") and not settings.SECURE_PROXY_SSL_HEADER:
         message = "X-Forwarded-Proto is not believed: behind a proxy that ends TLS, pages redirect to themselves."
-        hint = "If the proxy always sets that header itself, set TRUST_PROXY_HEADERS=true (SECURE_PROXY_SSL_HEADER)."
+        hint = "If the proxy always sets that header itself, name it in FORWARDED_ALLOW_IPS (SECURE_PROXY_SSL_HEADER)."
         yield Info(message, hint, id="oidc.I002")
 
 

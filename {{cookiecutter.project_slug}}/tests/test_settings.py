@@ -21,7 +21,7 @@ PRODUCTION = {
     "SITE_URL": "https://app.example.org",
     "DATABASE_URL": "postgres://site:unused@db.example.org/site",
     "CACHE_URL": "rediss://cache.example.org:6379/0",
-    "TRUST_PROXY_HEADERS": "true",
+    "FORWARDED_ALLOW_IPS": "10.0.0.2",
     "OIDC_OP_ISSUER": "https://op.example.org",
     "OIDC_RP_CLIENT_ID": "site",
     "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),

@@ -6,8 +6,6 @@ everything else comes from compose.yaml, deploy/nginx.conf and deploy/keycloak-r
 
 import os
 import re
-import shutil
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -34,6 +32,8 @@ http {{
   include {folder}/site.conf;
 }}
 """
+
+READ_BY_KEYCLOAK = {"CLIENT_SECRET": "client_secret", "KC_BOOTSTRAP_ADMIN_PASSWORD": "keycloak_admin"}
 
 
 @dataclass(frozen=True)
@@ -124,19 +124,15 @@ def compose(site: Site) -> dict[str, Any]:
 
 
 @contextmanager
-def running(site: Site, require: Callable[[object, str], None]) -> Iterator[Stack]:
+def running(site: Site, keycloak_home: Path, require: Callable[[object, str], None]) -> Iterator[Stack]:
     """Run all parts but the site itself."""
     for program in ("postgres", "redis-server", "nginx"):
         require(services.find(program), f"no {program}")
-    require(keycloak._java() >= keycloak.JAVA, f"no Java {keycloak.JAVA} or newer on the PATH, which Keycloak needs")
-    if not keycloak.ARCHIVE.exists():
-        require(shutil.which("mvn"), "no Maven on the PATH, which fetches Keycloak")
-        keycloak._fetch(require)
     ports = {name: free_port() for name in ("site", "login", "site-1", "site-2", "keycloak")}
     with services.temporary_folder() as folder, services.postgresql() as database_url, services.redis() as cache_url:
         here = Here(compose(site)["services"], ports, make_secrets(site, folder), cache_url)
         (here.secrets / "database_url").write_text(database_url)
-        with keycloak_of(site, here, folder), nginx_of(site, here, folder) as log:
+        with keycloak_of(site, keycloak_home, here), nginx_of(site, here, folder) as log:
             yield Stack(site, here, log)
 
 
@@ -149,29 +145,20 @@ def make_secrets(site: Site, folder: Path) -> Path:
 
 
 @contextmanager
-def keycloak_of(site: Site, here: Here, folder: Path) -> Iterator[None]:
-    with tarfile.open(keycloak.ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-    home, port = folder / f"keycloak-{keycloak.VERSION}", here.ports["keycloak"]
-    realms = home / "data" / "import"
-    realms.mkdir(parents=True)
-    (realms / "realm.json").write_bytes((site.folder / "deploy" / "keycloak-realm.json").read_bytes())
-    # Its entry point in compose.yaml reads these from files.
-    read = {
-        "CLIENT_SECRET": here.secret("client_secret"),
-        "KC_BOOTSTRAP_ADMIN_PASSWORD": here.secret("keycloak_admin"),
-        "JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m",
-    }
-    command = [str(home / "bin" / "kc.sh"), "start-dev", "--import-realm", "--db", "dev-mem"]
-    command += ["--http-host", "127.0.0.1", "--http-port", str(port)]
+def keycloak_of(site: Site, home: Path, here: Here) -> Iterator[None]:
+    realm = home / "data" / "import" / "realm.json"
+    realm.parent.mkdir(parents=True, exist_ok=True)
+    realm.write_bytes((site.folder / "deploy" / "keycloak-realm.json").read_bytes())
+    port = here.ports["keycloak"]
     metadata = f"http://127.0.0.1:{port}/realms/site/.well-known/openid-configuration"
 
     def is_ready() -> bool:
         # As nginx asks; the first response takes longer than the site would wait.
         return requests.get(metadata, headers={"X-Forwarded-Proto": "https"}, timeout=60).status_code == 200
 
-    environment = os.environ | here.environment("keycloak") | read
-    with services.running(command, folder, is_ready, seconds=300, env=environment):
+    # Its entry point in compose.yaml reads these from files.
+    read = {name: here.secret(file) for name, file in READ_BY_KEYCLOAK.items()}
+    with keycloak.served(home, port, is_ready, "--import-realm", **here.environment("keycloak"), **read):
         yield
 
 

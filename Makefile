@@ -6,7 +6,7 @@ LINTED := cookiecutter_django_oidc_v2 tests benchmarks "$(SOURCE)/oidc"
 export PATH := $(BIN):$(PATH)
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types test-relying-party test-matrix test-generator test-sites rules pictures clean
+.PHONY: demo test lint types test-relying-party test-matrix test-generator test-sites rules pictures bench clean
 
 # Render the default site into demo/, unless it is there, and start it with its sign-in service.
 demo: .venv/cookiecutter
@@ -51,6 +51,10 @@ test-matrix: .venv/installed
 # Take the pictures of README.md and docs/ from a default site that runs.
 pictures: .venv/installed
 	python -m tests.sites.pictures
+
+# Measure a default site beside its peers, in 20 minutes, and write docs/benchmark.md and .svg: see benchmarks/README.md.
+bench: .venv/installed
+	python -m benchmarks.peers $(ARGS)
 
 test-generator test-sites: .venv/installed
 	pytest tests/$(@:test-%=%)

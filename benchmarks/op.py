@@ -5,23 +5,27 @@
 It prints the issuer for each site when all are ready; FOLDER holds `ca.pem` then. LATENCY in the environment is the
 seconds that each response takes. /counts tells how much the OP was asked so far; /be?hanging=PATH&latency=SECONDS
 changes how it behaves: "*" is every path but these two, "POST /token" is the path for that method only,
-and with another word than a method nothing hangs, but is refused.
+and with another word than a method nothing hangs, but is refused. With &capacity=N it takes N token requests a second.
 """
 
 import os
 import ssl
 import sys
 import threading
+import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from benchmarks import CLIENT
+from benchmarks import CLIENT, MADE_UP
 from oidc.testing.op import OP, Asked, Fault, responds, slow
+from oidc.testing.server import check
 
 
 def certificate(folder: Path) -> Path:
@@ -68,17 +72,31 @@ def start(folder: Path, site_url: str) -> OP:
 
     def counts(asked: Asked) -> dict[str, int]:
         of_site = [request for request in op.requests if request.path not in ("/authorize", "/counts", "/be")]
-        return {"requests": len(of_site), "connections": len({request.connection for request in of_site})}
+        connections = len({request.connection for request in of_site})
+        made_up = sum(request.form.get("code") == MADE_UP for request in of_site)
+        return {"requests": len(of_site), "connections": connections, "made_up": made_up}
 
     def be(asked: Asked) -> dict[str, str]:
         op.latency = float(asked.query["latency"])
+        capacity[0] = int(asked.query.get("capacity", 0))
         method, _, hanging = asked.query.get("hanging", "").rpartition(" ")
         paths = [path for path in sites if hanging in ("*", path)]
         op.faults = dict.fromkeys(paths, hang_at(method))
         return {}
 
-    sites = list(op.endpoints)
-    op.endpoints |= {"/counts": counts, "/be": be}
+    def token(asked: Asked) -> Any:
+        """Take what the capacity allows, as a hosted OP does for each client (0: anything)."""
+        now = time.monotonic()
+        with lock:
+            while taken and taken[0] < now - 1:
+                taken.popleft()
+            check(not capacity[0] or len(taken) < capacity[0], "temporarily_unavailable", "too many requests", 429)
+            taken.append(now)
+        return take_token(asked)
+
+    sites, take_token = list(op.endpoints), op.endpoints["/token"]
+    capacity, taken, lock = [0], deque[float](), threading.Lock()
+    op.endpoints |= {"/counts": counts, "/be": be, "/token": token}
     return op
 
 

@@ -12,14 +12,24 @@ import tempfile
 import time
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Barrier
 
 from benchmarks import load
 from benchmarks.load import Told
-from benchmarks.login import connection_to, log_in
-from benchmarks.serving import OP, Project, end_as_by_ctrl_c, installed_site, running_ops, running_project, say, table
+from benchmarks.logins import connection_to, log_in
+from benchmarks.serving import (
+    OP,
+    SITE_NAME,
+    Project,
+    end_as_by_ctrl_c,
+    installed_site,
+    running_ops,
+    running_project,
+    say,
+    table,
+)
 from tests.sites.site import Site, free_port
 
 SIMULTANEOUS = 16
@@ -41,6 +51,9 @@ BEFORE, BEGINNING, STEADY, RECOVERY = 5.0, 5.0, 15.0, 3.0
 def main() -> None:
     options = arguments()
     end_as_by_ctrl_c()
+    options.site_core, *others = sorted(os.sched_getaffinity(0))
+    if others:  # for everything but the site, which is moved to its own
+        os.sched_setaffinity(0, others)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port()
@@ -80,7 +93,7 @@ def slow_op(port: int, site: Site, folder: Path, op: OP, latency: float, rounds:
         say(f"latency {latency} s, round {number + 1}")
         # Not cold in the first request, which is the one that waits for the server.
         op.be(latency=latency)
-        with running_project("rendered site", port, site, folder, op, "--workers", "1", "--threads", "16") as project:
+        with running_project(SITE_NAME, port, site, folder, op, "--workers", "1", "--threads", "16") as project:
             for refused, seconds in [(cold, seconds_cold), (warm, seconds_warm), (warm, seconds_warm)]:
                 began = time.monotonic()
                 refused.append(SIMULTANEOUS - simultaneous_logins(project))
@@ -109,7 +122,8 @@ def outage(
     told: list[Told] = []
     longest, recovery = 0.0, []
     visitors = 4 if "sync" in arguments else 16
-    with running_project("rendered site", port, site, folder, op, *arguments) as project, load.process() as submit:
+    with running_project(SITE_NAME, port, site, folder, op, *arguments) as project, load.process() as submit:
+        move(project, options.site_core)
         for _ in range(16):  # until every process knows the OP's keys
             assert log_in(port, connection_to(op))
         for number in range(options.rounds):
@@ -120,12 +134,14 @@ def outage(
             time.sleep(BEFORE)
             op.be(hanging=hanging)
             hung = time.monotonic()
-            logins = submit(load.try_to_log_in, port, op.issuer, options.people, BEGINNING + STEADY, options.pause)
+            logins = submit(
+                load.try_to_log_in, port, op.issuer, [None] * options.people, BEGINNING + STEADY, options.pause
+            )
             time.sleep(BEGINNING + STEADY)
             op.be()
             back = time.monotonic()
             recovery.append(seconds_until_login(project))
-            came, told_now = pages.result(), logins.result()
+            came, told_now = pages.result().came, logins.result()
             steady = hung + BEGINNING
             periods = [(began, hung), (hung, steady), (steady, back), (back + RECOVERY, back + RECOVERY + BEFORE - 1)]
             rounds.append([(bisect(came, end) - bisect(came, start)) / (end - start) for start, end in periods])
@@ -142,6 +158,14 @@ def outage(
     in_ms = f"{statistics.median(waits):.0f} / {waits[int(len(waits) * 0.95)]:.0f}"
     back_after = " / ".join(f"{seconds:.1f}" for seconds in recovery)
     return [*rates, f"{whole:.0%}", f"{shares:.0%}", in_ms, f"{longest:.1f}", back_after]
+
+
+def move(project: Project, core: int) -> None:
+    """Give the processes of a project a core, so that a page which does not come is not one that was not asked for."""
+    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == project.group:
+                os.sched_setaffinity(int(stat.parent.name), {core})
 
 
 def seconds_until_login(project: Project) -> float:

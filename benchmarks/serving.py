@@ -7,8 +7,10 @@ import ssl
 import statistics
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -22,14 +24,26 @@ from tests.rendering import REPOSITORY, SITE, run_cookiecutter
 from tests.sites import services
 from tests.sites.site import Site
 
-# Projects of this folder, served with the packages of the rendered site: name -> package and its environment.
-OTHER_PROJECTS = {
-    "stock": ("stock", {}),
-    "its pages without the relying party": ("without", {}),
-    "bare Django": ("bare", {"MIDDLEWARE": "needed"}),
-    "bare Django, connections kept": ("bare", {"MIDDLEWARE": "needed", "CONN_MAX_AGE": "60"}),
-    "startproject, connections kept": ("bare", {"MIDDLEWARE": "startproject", "CONN_MAX_AGE": "60"}),
+PROJECTS = Path(__file__).parent / "projects"
+
+# What the plots and tables are about: the rendered site, and its peers under projects/.
+SITE_NAME = "rendered site"
+PEERS = {
+    "mozilla-django-oidc": "stock",
+    "django-allauth": "with_allauth",
+    "social-auth-app-django": "with_social_auth",
+    "Authlib": "with_authlib",
+    "pooled client (the floor)": "pooled",
 }
+# Projects under projects/, served with the packages of the rendered site: name -> package and its environment.
+OTHER_PROJECTS: dict[str, tuple[str, dict[str, str]]] = {
+    **{name: (package, {}) for name, package in PEERS.items()},
+    "its pages without the relying party": ("without", {}),
+    "bare Django": ("plain", {"MIDDLEWARE": "needed", "CONN_MAX_AGE": "0"}),
+    "bare Django, connections kept": ("plain", {"MIDDLEWARE": "needed"}),
+    "startproject, connections kept": ("plain", {}),
+}
+PACKAGES_OF_PEERS = ["authlib", "django-allauth[socialaccount]", "social-auth-app-django"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +58,12 @@ class OP:
         result: dict[str, int] = json.loads(self._get("/counts"))
         return result
 
-    def be(self, *, hanging: str = "", latency: float = 0.0) -> None:
-        """Take `latency` seconds for each response; `hanging` is a path that never responds, "*" for every path."""
-        self._get(f"/be?{urlencode({'hanging': hanging, 'latency': latency})}")
+    def be(self, *, hanging: str = "", latency: float = 0.0, capacity: int = 0) -> None:
+        """Take `latency` seconds for each response, and `capacity` token requests a second (0: any number).
+
+        `hanging` is a path that never responds, "*" for every path.
+        """
+        self._get(f"/be?{urlencode({'hanging': hanging, 'latency': latency, 'capacity': capacity})}")
 
     def _get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.issuer + path, timeout=30, context=self.tls) as response:
@@ -55,12 +72,13 @@ class OP:
 
 @dataclass(frozen=True)
 class Project:
-    """A project that is served, its OP, and the session of its gunicorn's processes."""
+    """A project that is served, its OP, the session of its gunicorn's processes, and how long it took to start."""
 
     name: str
     port: int
     op: OP
     group: int
+    start_seconds: float
 
 
 def end_as_by_ctrl_c() -> None:
@@ -83,12 +101,15 @@ def running_ops(folder: Path, delay: float, ports: list[int]) -> Iterator[list[O
             process.terminate()
 
 
-def installed_site(folder: Path) -> Site:
-    """Render the default site into `folder` and install its packages."""
+def installed_site(folder: Path, *packages: str) -> Site:
+    """Render the default site into `folder` and install its packages, and `packages` beside them."""
     say("rendering and installing the site")
     run_cookiecutter(folder).check_returncode()
     site = Site(folder / "my_site", sys.executable)
-    site.run("uv", "sync", "--quiet", "--no-dev")
+    site.run("uv", "sync", "--quiet", "--no-dev", "--compile-bytecode")
+    if packages:
+        python = str(site.folder / ".venv/bin/python")
+        site.run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *packages)
     return site
 
 
@@ -113,7 +134,7 @@ def running_project(
     }
     if is_other:
         environment |= {
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": str(PROJECTS),
             "DJANGO_SETTINGS_MODULE": f"{package}.settings",
             **further,
         }
@@ -123,17 +144,36 @@ def running_project(
             environment["CACHE_URL"] = stack.enter_context(services.redis())
         else:
             environment["DATABASE_URL"] = f"sqlite:///{folder / name.split()[0]}.sqlite3"
-        manage = ["python", "-m", "django"] if is_other else ["manage.py"]
-        site.run("uv", "run", "--no-dev", *manage, "migrate", **environment)
+        python = str(site.folder / ".venv/bin/python")
+        site.run(python, *(["-m", "django"] if is_other else ["manage.py"]), "migrate", **environment)
         if package in ("", "without"):
-            site.run("uv", "run", "--no-dev", "manage.py", "collectstatic", "--no-input", **environment)
-        command = ["uv", "run", "--no-dev", "gunicorn", f"{package}.wsgi" if is_other else "config.wsgi", *arguments]
+            site.run(python, "manage.py", "collectstatic", "--no-input", **environment)
+        command = [python, "-m", "gunicorn", f"{package}.wsgi" if is_other else "config.wsgi", *arguments]
+        command += ["--config", str(PROJECTS / "gunicorn.conf.py")] if is_other else []
         # A worker that is replaced in the middle of a measurement is another one's doing.
         command += ["--max-requests", "0"]
-        server = stack.enter_context(site.running(*command, url=f"http://127.0.0.1:{port}", **environment))
-        yield Project(name, port, op, server.process.pid)
-        # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.
-        server.end()
+        with ThreadPoolExecutor(1) as waiting:
+            came, began = waiting.submit(first_page, port), time.monotonic()
+            server = stack.enter_context(site.running(*command, url=f"http://127.0.0.1:{port}", **environment))
+            seconds = came.result() - began
+        yield Project(name, port, op, server.process.pid, seconds)
+        # Not by Ctrl-C or SIGTERM: gunicorn's threaded worker waits for threads that an OP keeps waiting.
+        server.end(signal.SIGKILL)
+
+
+def first_page(port: int) -> float:
+    """Wait for a server that is being started, and return when it has given its first page."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            request(connection, "GET", "/")
+            return time.monotonic()
+        except OSError:
+            time.sleep(0.005)
+        finally:
+            connection.close()
+    raise RuntimeError("the server does not start")
 
 
 def request(connection: HTTPConnection, *arguments: str, **options: dict[str, str]) -> HTTPResponse:
@@ -155,6 +195,20 @@ def cpu_seconds(group: int) -> float:
         if int(fields[3]) == group:
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_of_workers(group: int) -> list[float]:
+    """Return how much memory each worker of a gunicorn has, in MiB; what processes share is divided among them."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == group:
+                pss = next(line for line in (folder / "smaps_rollup").read_text().splitlines() if line[:4] == "Pss:")
+                found.append(int(pss.split()[1]) / 1024)
+        except OSError:
+            continue
+    return found
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

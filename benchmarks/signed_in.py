@@ -15,8 +15,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.login import connection_to, cookies_of, log_in
+from benchmarks.logins import after_first_page, connection_to, cookies_of, log_in
 from benchmarks.serving import (
+    SITE_NAME,
     Project,
     cpu_seconds,
     end_as_by_ctrl_c,
@@ -30,9 +31,8 @@ from benchmarks.serving import (
 )
 from tests.sites.site import free_port
 
-SITE = "rendered site"
 PROJECTS = [
-    SITE,
+    SITE_NAME,
     "its pages without the relying party",
     "bare Django",
     "bare Django, connections kept",
@@ -60,7 +60,7 @@ def main() -> None:
         site = installed_site(folder)
         projects = {
             name: stack.enter_context(
-                running_project(name, port if name == SITE else free_port(), site, folder, op, *options.gunicorn)
+                running_project(name, port if name == SITE_NAME else free_port(), site, folder, op, *options.gunicorn)
             )
             for name in PROJECTS
         }
@@ -69,7 +69,7 @@ def main() -> None:
 
         def run(name: str, seconds: float) -> Run:
             project, began = projects[name], cpu_seconds(projects[name].group)
-            pages = submit(load.visit_home, project.port, VISITORS, seconds, cookies[name]).result()
+            pages = submit(load.visit_home, project.port, VISITORS, seconds, cookies[name]).result().came
             used = cpu_seconds(project.group) - began
             return Run((len(pages) - 1) / (pages[-1] - pages[0]), used / len(pages))
 
@@ -82,7 +82,7 @@ def main() -> None:
                 runs[name].append(run(name, options.seconds))
     print(f"{VISITORS} visitors, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end\n")
     head = ["", "pages/s", "CPU ms/page", "rate of the site beside it", "CPU of the site beside it"]
-    print(table(head, [row(name, runs[name], runs[SITE]) for name in PROJECTS]))
+    print(table(head, [row(name, runs[name], runs[SITE_NAME]) for name in PROJECTS]))
 
 
 def arguments() -> argparse.Namespace:
@@ -95,18 +95,13 @@ def arguments() -> argparse.Namespace:
 
 def cookie_of(project: Project) -> str:
     """Log somebody in and return the header Cookie, with the CSRF cookie that a browser has after the first page."""
-    if project.name == SITE:
+    if project.name == SITE_NAME:
         cookie = log_in(project.port, connection_to(project.op))
     else:
         connection = HTTPConnection("127.0.0.1", project.port, timeout=60)
         cookie = cookies_of(request(connection, "GET", "/log-in/").headers.get_all("Set-Cookie"))
     assert cookie, f"nobody could log in to {project.name}"
-    connection = HTTPConnection("127.0.0.1", project.port, timeout=60)
-    connection.request("GET", "/", headers={"Cookie": cookie})
-    response = connection.getresponse()
-    page = response.read().decode()
-    assert "Current user:" in page, page
-    return "; ".join(filter(None, [cookie, cookies_of(response.headers.get_all("Set-Cookie"))]))
+    return after_first_page(project.port, cookie)
 
 
 def row(name: str, runs: list[Run], of_site: list[Run]) -> list[str]:

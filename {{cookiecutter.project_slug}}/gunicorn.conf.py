@@ -4,29 +4,44 @@ https://docs.gunicorn.org/en/stable/settings.html
 """
 
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
 
 from gunicorn.glogging import Logger
 
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
 
 class CleanLogger(Logger):
-    """Writes no code, token or secret: not even the URL of a callback when the error page itself has failed."""
+    """Writes JSON, without a code, token or secret: not even in the URL of a callback whose error page has failed."""
 
     def setup(self, cfg: Any) -> None:
-        from oidc.logs import WithoutSecrets
+        from oidc.logs import JSONFormatter, WithoutSecrets
 
         super().setup(cfg)
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             handler.addFilter(WithoutSecrets())
+            handler.setFormatter(JSONFormatter())
 
     def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
         # As it was sent; decoded it could hold line breaks, and with them lines of its own.
         return super().atoms(resp, req, environ, request_time) | {"U": req.path}
 
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:
+        from oidc.logs import request_id
 
-bind = os.environ.get("BIND") or "0.0.0.0:8000"
+        super().access(resp, req, environ, request_time)
+        request_id.set("")  # the last line of this request; the thread goes on with others
+
+
+# Numbers for Prometheus on an address of their own that no proxy knows, such as "127.0.0.1:9464": see oidc/README.md.
+metrics_bind = ""
+bind = [os.environ.get("BIND") or "0.0.0.0:8000", *([metrics_bind] if metrics_bind else [])]
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # A login waits for the sign-in service; in the meantime the other threads serve pages.
 worker_class = "gthread"
@@ -47,16 +62,39 @@ secure_scheme_headers: dict[str, str] = {}
 accesslog = "-"
 logger_class = CleanLogger
 # The callback's query holds an authorization code, so the path is logged without it.
-access_log_format = '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s %(M)sms'
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Number the processes: each gets the lowest number that none of the others has."""
+    taken = {other.number for other in server.WORKERS.values()}
+    worker.number = min(set(range(len(taken) + 1)) - taken)
 
 
 def post_fork(server: object, worker: Any) -> None:
-    """End a worker at Ctrl-C as at SIGTERM: gunicorn's own handler waits for a lock that the worker may hold."""
+    """Let a worker read the code of the site itself, so that SIGHUP brings new code, and end at Ctrl-C as at SIGTERM."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "oidc"]:
+        del sys.modules[name]  # the logger of the main process has it
+    worker.log.setup(worker.cfg)
+    # gunicorn's own handler waits for a lock that the worker may hold itself.
     worker.handle_quit = worker.handle_exit
 
 
+def post_worker_init(worker: Any) -> None:
+    """Count, and serve the numbers, if they are wanted."""
+    if metrics_bind and METRICS in os.environ:
+        from oidc import metrics
+
+        worker.wsgi = metrics.beside(worker.wsgi, int(metrics_bind.rpartition(":")[2]), worker.number)
+
+
+def on_exit(server: object) -> None:
+    """Remove the numbers."""
+    shutil.rmtree(os.environ.get(METRICS, ""), ignore_errors=True)
+
+
 def pre_request(worker: Any, request: Any) -> None:
-    """Drop what anybody but a proxy in FORWARDED_ALLOW_IPS says about where a request comes from."""
+    """Drop what only a proxy in FORWARDED_ALLOW_IPS may say: where a request comes from, and its id."""
     from django.conf import settings
 
     if not isinstance(request.peer_addr, tuple):
@@ -64,20 +102,19 @@ def pre_request(worker: Any, request: Any) -> None:
     peer = ip_address(request.peer_addr[0])
     peer = getattr(peer, "ipv4_mapped", None) or peer
     if not any(peer in network for network in settings.FORWARDED_ALLOW_IPS):
-        headers = request.headers
-        request.headers = [item for item in headers if not item[0].startswith(("FORWARDED", "X-FORWARDED-"))]
+        headers, of_proxies = request.headers, ("FORWARDED", "X-FORWARDED-", "X-REQUEST-ID")
+        request.headers = [item for item in headers if not item[0].startswith(of_proxies)]
 
 
 def on_starting(server: object) -> None:
     """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
-    import django
-    from django.core import checks
-    from django.core.exceptions import ImproperlyConfigured
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    try:
-        django.setup()
-    except ImproperlyConfigured as error:
-        sys.exit(str(error))
-    if errors := [message for message in checks.run_checks() if message.is_serious()]:
-        sys.exit("\n".join(map(str, errors)))
+    os.environ.pop(METRICS, None)
+    # In a process of its own: what this one imports, workers would not read again.
+    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)  # noqa: S603
+    if check.returncode:
+        sys.exit(check.stderr.strip())
+    if metrics_bind:
+        if find_spec("prometheus_client") is None:
+            sys.exit("metrics_bind in gunicorn.conf.py needs a package: uv add prometheus-client")
+        os.environ[METRICS] = tempfile.mkdtemp(prefix="metrics-", dir=worker_tmp_dir)

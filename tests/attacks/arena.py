@@ -253,7 +253,7 @@ def set_cookie(browser: Browser, name: str, value: str) -> None:
 
 def session_cookie(browser: Browser) -> tuple[str, str]:
     """Return the name and the value of the session cookie."""
-    others = ("csrf", "oidc_attempt", "messages", "language")
+    others = ("csrf", "oidc_attempt", "oidc_browser", "messages", "language")
     cookies = [cookie for cookie in browser.at_site.cookies if not any(other in cookie.name for other in others)]
     assert len(cookies) == 1, f"which one is the session cookie? {[cookie.name for cookie in cookies]}"
     return cookies[0].name, str(cookies[0].value)

@@ -303,6 +303,27 @@ def flood(arena: Arena) -> Response:
     return login(is_good=True)(arena)
 
 
+def bogus_codes(arena: Arena) -> Response:
+    """Come back with made-up codes from one address, which lies about itself; the OP may see few of them.
+
+    Half of the logins are begun before, so that they are not stopped as they begin.
+    """
+    ahead = [(browser := arena.browser(), arena.leave(browser)) for _ in range(50)]
+    before = len(arena.op.asked("/token"))
+    for number in range(100):
+        liar = {"X-Forwarded-For": f"198.51.100.{number}, 203.0.113.6"}
+        browser, good = ahead.pop() if ahead else (arena.browser(), {})
+        if not good and (leaving := browser.get(AUTHENTICATE, headers=liar)).status_code == 302:
+            good = arena.op.grant(leaving.headers["Location"])
+        if good:
+            response = browser.get(CALLBACK, good | {"code": "made-up"}, headers=liar)
+            # A site may take its responses as forms.
+            browser.post(CALLBACK, good | {"code": "made-up"}, headers=liar) if response.status_code == 405 else None
+    # The minutes of the limit go by the clock, and this may have met two.
+    assert (asked := len(arena.op.asked("/token")) - before) <= 20, f"the OP was asked {asked} times"
+    return login(is_good=True)(arena)
+
+
 def redirecting(handler: Handler) -> None:
     handler.reply(b"", "text/plain", 307, Location=f"{handler.server.op.issuer}/stolen")
 
@@ -525,5 +546,6 @@ ATTACKS: list[tuple[str, Attack, Must]] = [
     ("password form of the admin", open_each("/admin/password/"), status(404)),
     ("/healthz tells nothing", open_each("/healthz", Host=EVIL), status(200)),
     ("100 logout tokens with unknown keys", flood, admits),
+    ("100 made-up codes of one address", bogus_codes, admits),
     ("secrets and forged lines in the log", log, status(200)),
 ]

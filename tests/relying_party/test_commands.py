@@ -6,9 +6,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from oidc.internal import session
 from oidc.models import Identity, LoginSession, SignIn, SpentToken
 from oidc.testing.browser import Browser
 from oidc.testing.op import OP, PERSON
@@ -26,11 +29,24 @@ def test_sessions_that_have_ended_are_forgotten(log_in, capsys) -> None:
     assert running.get("/page/").status_code == 200
 
 
-def test_sessions_that_vanished_without_a_logout_are_forgotten(log_in) -> None:
+@pytest.mark.parametrize("limit", [12 * 60 * 60, 0])
+def test_sessions_that_vanished_without_a_logout_are_forgotten_when_none_can_live(log_in, settings, limit: int) -> None:
+    settings.OIDC_SESSION_MAX_SECONDS = limit
     log_in()
     Session.objects.all().delete()
+    LoginSession.objects.update(began=timezone.now() - timedelta(days=15))
     call_command("clean_up")
     assert not LoginSession.objects.exists()
+
+
+@pytest.mark.parametrize(("limit", "left"), [(12 * 60 * 60, 1), (0, 2)])
+def test_sessions_beyond_the_limit_are_deleted_and_others_are_not(log_in, settings, limit: int, left: int) -> None:
+    settings.OIDC_SESSION_MAX_SECONDS = limit
+    old, _ = log_in(), log_in({"sub": "another"})
+    long_ago = timezone.now() - timedelta(days=20)
+    LoginSession.objects.filter(session_key=old.client.session.session_key).update(began=long_ago)
+    call_command("clean_up")
+    assert Session.objects.count() == LoginSession.objects.count() == left
 
 
 @pytest.mark.parametrize(("arguments", "days"), [([], 90), (["--days", "7"], 7)])
@@ -64,11 +80,35 @@ def test_cleaning_up_twice_is_no_error(db: None, capsys) -> None:
     assert capsys.readouterr().out.endswith("0 notes of sessions and 0 records of logins deleted.\n")
 
 
-def test_many_sessions_are_cleaned_up_in_parts(db: None) -> None:
+def test_many_sessions_are_cleaned_up_in_batches_each_in_its_own_transaction(transactional_db: None) -> None:
     rows = (LoginSession(session_key=f"key-{n}", issuer="https://op.example.org", subject="s") for n in range(1203))
     LoginSession.objects.bulk_create(rows)
-    call_command("clean_up")
+    LoginSession.objects.update(began=timezone.now() - timedelta(days=1))
+    deleted = []
+
+    def note(execute, sql, parameters, many, context) -> object:
+        if sql.startswith("DELETE"):
+            deleted.append(len(parameters))
+        else:
+            assert not connection.in_atomic_block, "a transaction goes beyond one batch"
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(note):
+        call_command("clean_up")
     assert not LoginSession.objects.exists()
+    assert max(deleted) == session.BATCH
+
+
+def test_cleaning_up_reads_no_session_that_goes_on(db: None) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            call_command("clean_up")
+        return len(captured)
+
+    before = queries()
+    rows = (LoginSession(session_key=f"key-{n}", issuer="https://op.example.org", subject="s") for n in range(1203))
+    LoginSession.objects.bulk_create(rows)
+    assert queries() == before
 
 
 # deactivate_user

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
@@ -219,6 +220,23 @@ def test_a_refusal_in_the_background_meets_requests_at_once_once(refreshing: Bro
     at_once(lambda client=client: client.post("/page/") for client in clients_with_cookies_of(refreshing))
     assert refreshes(op) == 1
     assert LoginSession.objects.get().refresh_token == ""
+
+
+def test_after_a_change_of_secret_key_requests_at_once_leave_no_session_that_the_op_cannot_end(
+    op: OP, settings: Any
+) -> None:
+    """Each of them gets a new key from Django, and the browser keeps one."""
+    browser = Browser(op)
+    browser.log_in()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another-key", [settings.SECRET_KEY]
+    statuses = at_once(
+        lambda client=client: client.get("/page/").status_code for client in clients_with_cookies_of(browser)
+    )
+    assert 200 in statuses
+    assert Session.objects.count() == LoginSession.objects.count() == 1
+    form = {"logout_token": op.logout_token()}
+    assert Client(SERVER_NAME="localhost").post("/oidc/backchannel-logout/", form).status_code == 200
+    assert not Session.objects.exists()
 
 
 def test_a_logout_token_that_is_sent_many_times_at_once_is_obeyed_once(refreshing: Browser, op: OP) -> None:

@@ -129,6 +129,7 @@ LINES: list[tuple[str, str, str, str, Callable[[Site], Any]]] = [
     ("fail", "settings", "oidc.E005", "discovery document",
         lambda site: site.set(OIDC_OP_ISSUER=f"{site.op.issuer}{DISCOVERY}")),
     ("fail", "settings", "oidc.E011", "OIDC_TENANTS", lambda site: site.set(OIDC_TENANTS=["example.org"])),
+    ("fail", "settings", "oidc.E012", "whole number", lambda site: site.set(OIDC_FAILED_LOGINS_PER_MINUTE=-1)),
     ("warn", "settings", "oidc.W001", "32 bytes",
         lambda site: site.set(OIDC_RP_SIGN_ALGO="HS256", OIDC_RP_CLIENT_SECRET="short")),
     ("warn", "names", "oidc.W002", "OIDC_RP_CLIENT_SECRT", lambda site: site.set(OIDC_RP_CLIENT_SECRT="x")),

@@ -1,10 +1,13 @@
 """The OP's documents in the cache that all processes of the site share."""
 
+import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
 
 from oidc import errors
 from oidc.errors import LoginError
@@ -49,6 +52,42 @@ def refetch(source: Source) -> Any:
 def test_a_fresh_document_is_not_fetched_again(source: Source) -> None:
     assert [read(source), read(source)] == ["edition 1", "edition 1"]
     assert source.asked == [URL]
+
+
+def test_a_request_asks_the_cache_once_for_each_document(
+    db: None, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(source)
+    asked: list[str] = []
+    monkeypatch.setattr(documents, "cached", lambda operation, key, *rest, **options: asked.append(key))
+    request_started.send(None)
+    assert [read(source), read(source)] == ["edition 2", "edition 2"]
+    request_finished.send(None)
+    assert asked[0].startswith("oidc:kind:")
+    assert len(asked) == 2  # looked for, and stored
+
+
+def test_the_next_request_sees_what_others_have_stored(db: None, source: Source) -> None:
+    request_started.send(None)
+    read(source)
+    refetched_by_others(source)
+    assert read(source) == "edition 1"
+    request_started.send(None)
+    assert read(source) == "edition 2"
+    request_finished.send(None)
+
+
+def test_a_request_sees_what_it_has_fetched_again(db: None, source: Source) -> None:
+    request_started.send(None)
+    read(source)
+    refetch(source)
+    assert read(source) == "edition 2"
+    request_finished.send(None)
+
+
+def refetched_by_others(source: Source) -> None:
+    """Fetch the document as another process does."""
+    copy_context().run(lambda: (request_finished.send(None), refetch(source)))
 
 
 def test_documents_of_different_urls_do_not_mix(source: Source) -> None:
@@ -160,7 +199,7 @@ class BrokenCache:
     def get(self, *args: Any) -> None:
         raise ConnectionError
 
-    add = set = get
+    add = set = incr = get_many = get
 
     def close(self) -> None: ...
 
@@ -174,7 +213,31 @@ def test_a_cache_that_fails_costs_speed_only(browser: Browser, broken_cache: Non
     assert browser.outcome() == "signed_in"
 
 
-def test_without_a_cache_every_document_is_fetched(broken_cache: None, caplog) -> None:
+def test_while_the_cache_is_down_a_process_keeps_documents_itself(broken_cache: None, caplog) -> None:
+    """A forged token a second would otherwise be a request to the OP a second, and each login four."""
+    documents.own.clear()
     source = Source()
-    assert [read(source), refetch(source)] == ["edition 1", "edition 2"]
+    assert [read(source), read(source)] == ["edition 1", "edition 1"]
+    assert [refetch(source) for _ in range(11)][-2:] == ["edition 11", None]
+    assert [documents.once("this", 10), documents.once("this", 10)] == [True, False]
     assert "cache failed: ConnectionError" in caplog.text
+
+
+def test_a_cache_that_hangs_is_left_alone_for_ten_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [100.0], list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(documents, "_silent_until", 0.0)
+
+    def hang() -> None:
+        asked.append(now[0])
+        now[0] += 0.5
+        raise TimeoutError
+
+    for _ in range(12):
+        with pytest.raises(documents.CacheError):
+            documents.ask_cache(hang)
+        now[0] += 0.5
+    assert asked == [100.0, 105.5]
+    with pytest.raises(documents.CacheError):
+        documents.ask_cache(hang, even_if_silent=True)
+    assert len(asked) == 3

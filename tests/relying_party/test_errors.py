@@ -20,6 +20,7 @@ REASONS = {
     "attempt_expired": (400, Kind.INVALID),
     "callback_malformed": (400, Kind.INVALID),
     "callback_issuer": (400, Kind.INVALID),
+    "too_many_failures": (429, Kind.OUTAGE),
     "access_denied": (403, Kind.REFUSED),
     "login_required": (403, Kind.REFUSED),
     "consent_required": (403, Kind.REFUSED),

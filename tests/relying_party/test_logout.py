@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import resolve
 from django.utils.module_loading import import_string
 
-from oidc.internal import session
+from oidc.internal import session, verification
 from oidc.logout import EVENT, logout_parameters
 from oidc.models import LoginSession, SpentToken
 from oidc.signals import logged_out_by_op
@@ -571,6 +571,26 @@ def test_front_channel_logout(
     assert browser.is_signed_in is not has_ended
     assert response["Content-Security-Policy"] == f"default-src 'none'; frame-ancestors {op.issuer}"
     assert "X-Frame-Options" not in response
+
+
+@pytest.mark.parametrize(("sid", "is_in"), [("s", False), ("another", True)])
+def test_a_front_channel_logout_ends_a_login_that_is_being_finished(
+    browser: Browser, op: OP, settings: Any, monkeypatch: pytest.MonkeyPatch, sid: str, is_in: bool
+) -> None:
+    """Anybody can open the URL, so it is noted where it fills no table."""
+    settings.OIDC_FRONTCHANNEL_LOGOUT = True
+    op.claims["sid"] = "s"
+    verify = verification.verify
+
+    def and_log_out(*arguments: Any) -> Any:
+        assert Browser(op).get(FRONT_CHANNEL, {"iss": op.issuer, "sid": sid}).status_code == 200
+        return verify(*arguments)
+
+    monkeypatch.setattr(verification, "verify", and_log_out)
+    assert browser.outcome() == ("signed_in" if is_in else "logged_out")
+    assert not SpentToken.objects.exists()
+    monkeypatch.undo()
+    assert browser.outcome() == "signed_in"
 
 
 def test_front_channel_logout_is_off_by_default(db: None, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""The filter for log handlers: what opens something is cut out, whoever logs it."""
+"""The log: what opens something is cut out, whoever logs it; lines of JSON, and the id of a request in each."""
 
 import json
 import logging
@@ -7,12 +7,14 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from io import StringIO
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from oidc.logs import WithoutSecrets
+from oidc.logs import JSONFormatter, WithoutSecrets, request_id
 from oidc.testing.browser import Browser
 from oidc.testing.op import CLIENT, OP, PERSON
 
@@ -194,3 +196,115 @@ def test_nothing_of_a_whole_login_is_left_in_the_log(browser: Browser, op: OP, l
     assert len(secrets) >= 5
     assert not [secret for secret in secrets if secret in caplog.text]
     assert PERSON["email"] not in caplog.text
+
+
+# Lines of JSON, and the id of a request
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """A function that returns what a handler as in production has written of everything, from DEBUG."""
+    root, stream = logging.getLogger(), StringIO()
+    handler, level = logging.StreamHandler(stream), root.level
+    handler.addFilter(WithoutSecrets())
+    handler.setFormatter(JSONFormatter())
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    request_id.set("")  # of a test before
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+@pytest.fixture
+def with_ids(settings: Any) -> None:
+    settings.MIDDLEWARE = ["oidc.logs.RequestIds", *settings.MIDDLEWARE]
+
+
+def test_a_line_is_an_object_that_says_what_happened_when_and_where(lines) -> None:
+    before = datetime.now(UTC)
+    logging.getLogger("accounts").warning("two\nlines of %s", "\u2028", stack_info=True)
+    (line,) = lines()
+    assert list(line) == ["time", "level", "logger", "message", "stack"]
+    assert abs((datetime.fromisoformat(line["time"]) - before).total_seconds()) < 60
+    assert (line["level"], line["logger"], line["message"]) == ("WARNING", "accounts", "two\nlines of \u2028")
+
+
+def test_what_comes_with_a_log_call_is_a_member_and_clean(lines) -> None:
+    extra = {"token": JWT, "url": "/?code=SECRET", "seconds": 0.5, "level": "of the call", "request": object()}
+    extra |= {"code": "SECRET", "Access_Token": "SECRET", "endless": float("inf"), "time": 0}
+    logging.getLogger("accounts").warning("x", extra=extra)
+    (line,) = lines()
+    assert next(iter(line)) == "time"
+    assert (line["token"], line["url"], line["seconds"]) == ("[...]", "/?code=[...]", 0.5)
+    assert (line["code"], line["Access_Token"]) == ("[...]", "[...]")
+    assert line["level"] == "WARNING"
+    assert datetime.fromisoformat(line["time"])
+    assert {"request", "endless"}.isdisjoint(line)
+
+
+@pytest.mark.parametrize("text", ["plain", f"code=SECRET {JWT}"])
+def test_a_traceback_is_a_member_of_one_line_and_clean(lines, text: str) -> None:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        logging.getLogger("accounts").exception("failed")
+    (line,) = lines()
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].count("ValueError: ") == 1
+    assert "SECRET" not in line["exception"]
+    assert JWT not in line["exception"]
+
+
+@pytest.mark.usefixtures("with_ids")
+def test_the_line_of_a_refused_login_has_the_reason_and_the_reference_of_its_page(browser: Browser, op, lines) -> None:
+    op.claims["aud"] = "another"
+    page = browser.log_in()
+    (line,) = [line for line in lines() if "reference" in line]
+    assert line["reason"] == "id_token_audience"
+    assert f"<code>{line['reference']}</code>" in page.content.decode()
+    assert line["request_id"] == page["X-Request-ID"]
+
+
+@pytest.mark.usefixtures("with_ids")
+def test_every_line_of_a_login_has_the_id_of_its_request_those_of_the_client_too(browser: Browser, op, lines) -> None:
+    callback = op.grant(browser.leave().headers["Location"])
+    before = len(lines())
+    response = browser.come_back(callback)
+    written = [line for line in lines()[before:] if line["logger"] != "asyncio"]
+    assert {line["logger"] for line in written} >= {"oidc.views", "urllib3.connectionpool"}
+    assert {line.get("request_id") for line in written} == {response["X-Request-ID"]}
+
+
+@pytest.mark.usefixtures("with_ids", "db")
+@pytest.mark.parametrize(
+    ("sent", "is_taken"),
+    [
+        ("0f8fad5b-d9cb-469f-a165-70867728950e", True),
+        ("abcdefgh", True),
+        ("x" * 64, True),
+        ("x" * 65, False),
+        ("short", False),
+        ("", False),
+        ("two words", False),
+        ("12345678\n", False),
+        ('"},{"level":"x', False),
+        ("ümläütümläüt", False),
+    ],
+)
+def test_the_id_of_a_proxy_is_taken_if_it_looks_like_one(client, sent: str, is_taken: bool) -> None:
+    found = client.get("/", SERVER_NAME="localhost", headers={"X-Request-ID": sent})["X-Request-ID"]
+    assert (found == sent) is is_taken
+    assert is_taken or len(found) == 32
+
+
+def test_no_line_of_json_has_anything_of_failing_logins(browser: Browser, op: OP, lines) -> None:
+    for changes in ({"aud": "another"}, {"iss": "https://other.example"}, {"exp": 1}, {"nonce": "other"}):
+        op.claims = changes
+        browser.log_in()
+    asked = op.asked("/token")
+    secrets = [*(text for _, text in op.grants), CLIENT[1]]
+    secrets += [request.form[name] for request in asked for name in ("code", "code_verifier")]
+    written = json.dumps(lines(), ensure_ascii=False)
+    assert len(asked) == 4
+    assert not [secret for secret in secrets if secret in written]

@@ -3,17 +3,20 @@
 `reasons.py` makes docs/reasons.md of the same table.
 """
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.test import RequestFactory
 
 from oidc import errors
 from oidc.errors import Kind, LoginError, Reason
-from oidc.internal import documents, verification
+from oidc.internal import documents, limits, verification
 from oidc.testing.browser import Browser
 from oidc.testing.op import ABSENT, OP, changed, dead, private_key, responds, slow
 from tests.relying_party.stub.backends import Backend
@@ -94,6 +97,14 @@ class Site:
         self.patch.setattr(verification, "verify", and_log_out)
         return self.log_in()
 
+    def fail_before(self) -> Any:
+        """Begin a login where one has failed in this minute, and one may."""
+        self.settings.OIDC_FAILED_LOGINS_PER_MINUTE = 1
+        self.patch.setattr(time, "time", lambda: 1_800_000_000.0)
+        with suppress(LoginError), limits.exchange(RequestFactory().get("/")):
+            raise LoginError(errors.CODE_REFUSED)
+        return self.browser.leave()
+
     def deactivate(self) -> Any:
         """Log in as somebody who has been deactivated."""
         self.log_in()
@@ -116,6 +127,7 @@ TRIGGERS: dict[str, tuple[str, Callable[[Site], Any]]] = {
     "attempt_expired": ("somebody comes back after eleven minutes", Site.wait),
     "callback_malformed": ("neither `code` nor `error`", lambda site: site.log_in(code=ABSENT)),
     "callback_issuer": ("another `iss` beside the code", lambda site: site.log_in(iss="https://evil.example")),
+    "too_many_failures": ("more codes from one address than may fail in a minute", Site.fail_before),
     "access_denied": ("`error=access_denied`", lambda site: site.log_in(error="access_denied")),
     "login_required": ("`error=login_required`", lambda site: site.log_in(error="login_required")),
     "consent_required": ("`error=consent_required`", lambda site: site.log_in(error="consent_required")),

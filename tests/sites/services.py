@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
@@ -52,30 +52,40 @@ def find(program: str) -> str | None:
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """Run a PostgreSQL with an empty database; the value is its DATABASE_URL."""
-    # It refuses to run as root.
-    owner = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    port = free_port()
-    with temporary_folder() as folder:
-        if owner:
-            account = pwd.getpwnam("postgres")
-            os.chown(folder, account.pw_uid, account.pw_gid)
-        data = str(folder / "data")
-        initdb = [find("initdb"), "--pgdata", data, "--username", "site", "--auth", "trust", "--encoding", "UTF8"]
-        options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 120, **owner}
-        made = subprocess.run([*initdb, "--locale", "C", "--no-sync"], **options)
-        assert made.returncode == 0, made.stderr
-        server = [find("postgres"), "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
+def postgresql(folder: Path | None = None, port: int | None = None) -> Iterator[str]:
+    """Run a PostgreSQL on the files of a `cluster`, or with an empty database; the value is its DATABASE_URL."""
+    port = port or free_port()
+    with ExitStack() as stack:
+        folder = folder or stack.enter_context(cluster())
+        server = [find("postgres"), "-D", f"{folder}/data", "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
         ready = [find("pg_isready"), "--host", "127.0.0.1", "--port", str(port)]
-        with running(server, folder, lambda: subprocess.run(ready, capture_output=True).returncode == 0, **owner):
+        with running(server, folder, lambda: subprocess.run(ready, capture_output=True).returncode == 0, **owner()):
             yield f"postgres://site@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
-def redis() -> Iterator[str]:
+def cluster() -> Iterator[Path]:
+    """Make the files of an empty database, for a server that is started more than once."""
+    with temporary_folder() as folder:
+        if owner():
+            account = pwd.getpwnam("postgres")
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        initdb = [find("initdb"), "--pgdata", f"{folder}/data", "--username", "site", "--auth", "trust"]
+        options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 120, **owner()}
+        made = subprocess.run([*initdb, "--encoding", "UTF8", "--locale", "C", "--no-sync"], **options)
+        assert made.returncode == 0, made.stderr
+        yield folder
+
+
+def owner() -> dict[str, object]:
+    """Return who runs PostgreSQL, which refuses to run as root."""
+    return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+@contextmanager
+def redis(port: int | None = None) -> Iterator[str]:
     """Run a Redis that keeps nothing on disk; the value is its CACHE_URL."""
-    port = free_port()
+    port = port or free_port()
 
     def answers() -> bool:
         with socket.create_connection(("127.0.0.1", port), 5) as connection:

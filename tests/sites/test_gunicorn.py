@@ -73,7 +73,7 @@ def load(url: str) -> Iterator[list[int | str]]:
 
 
 def workers(server: Running) -> set[str]:
-    return set(re.findall(r"\[(\d+)\] \[INFO\] Booting worker", server.log.read_text()))
+    return set(re.findall(r"Booting worker with pid: (\d+)", server.log.read_text()))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -94,6 +94,28 @@ def test_a_reload_under_load_fails_no_request(serving) -> None:
             wait_until(lambda before=before: len(seen) > before + 50)
     assert set(seen) == {200}
     assert len(seen) > 100
+
+
+def test_a_reload_brings_new_code(serving, installed) -> None:
+    views = installed().folder / "pages" / "views.py"
+    former, url = views.read_text(), free_url()
+    formatter = installed().folder / "oidc" / "logs.py"
+    of_formatter = formatter.read_text()
+    assert '"level": record.levelname' in of_formatter
+    with serving(url) as server:
+        assert requests.get(url, timeout=10).status_code == 200
+        try:
+            views.write_text(
+                former + "\n\nfrom django.http import HttpResponse\n\n\n"
+                "def home(request):\n    return HttpResponse('new')\n"
+            )
+            formatter.write_text(of_formatter.replace('"level": record.levelname', '"new": record.levelname'))
+            os.kill(server.process.pid, signal.SIGHUP)
+            wait_until(lambda: requests.get(url, timeout=10).text == "new")
+            wait_until(lambda: '"new": "INFO", "logger": "gunicorn.access"' in server.log.read_text())
+        finally:
+            views.write_text(former)
+            formatter.write_text(of_formatter)
 
 
 def test_processes_that_are_recycled_under_load_fail_no_request(serving) -> None:
@@ -136,9 +158,10 @@ def test_ctrl_c_ends_it_at_once_under_load_too(serving) -> None:
 def test_forwarded_headers_count_only_from_the_named_proxies(serving, proxies: str, is_believed: bool) -> None:
     local = free_url()
     with serving(local, SITE_URL="https://www.example.org", FORWARDED_ALLOW_IPS=proxies):
-        headers = {"Host": "www.example.org", "X-Forwarded-Proto": "https"}
+        headers = {"Host": "www.example.org", "X-Forwarded-Proto": "https", "X-Request-ID": "id-of-a-proxy"}
         response = requests.get(local, headers=headers, allow_redirects=False, timeout=10)
     assert response.status_code == (200 if is_believed else 301)
+    assert (response.headers["X-Request-ID"] == "id-of-a-proxy") is is_believed
 
 
 def test_a_proxy_that_is_no_address_is_refused(serving, installed) -> None:

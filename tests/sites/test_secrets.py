@@ -1,5 +1,6 @@
 """All output of a production server, while logins fail in every way and so do the pages that would say so."""
 
+import json
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -121,6 +122,18 @@ def test_the_server_itself_reports_the_pages_that_fail(output: tuple[str, set[st
     assert output[0].count("Error handling request GET /oidc/callback/?code=[...]&state=[...]") > len(WAYS)
     for code in ("op_unreachable", "client_refused", "code_refused", "id_token_issuer", "attempt_unknown"):
         assert f"reason={code}" in output[0]
+
+
+def test_every_line_is_an_object_with_what_operators_search_for(output: tuple[str, set[str]]) -> None:
+    assert [line for line in output[0].splitlines() if not line.startswith('{"time": ')] == []
+    lines = [json.loads(line) for line in output[0].splitlines()]
+    refused = [line for line in lines if line.get("reason")]
+    assert {"client_refused", "id_token_issuer", "op_unreachable"} <= {line["reason"] for line in refused}
+    assert all(line["request_id"] for line in refused)
+    (crash, *_) = [line for line in lines if line["message"].startswith("Error handling request")]
+    assert "TemplateSyntaxError" in crash["exception"]
+    # The access log has the line of the same request.
+    assert [line for line in lines if line["logger"] == "gunicorn.access" and line["request_id"] == crash["request_id"]]
 
 
 def test_no_output_has_a_code_a_state_a_token_or_the_secret(output: tuple[str, set[str]]) -> None:

@@ -3,7 +3,7 @@ from django.contrib import admin
 from django.contrib.auth import admin as auth_admin
 
 from accounts.models import User
-from oidc.admin import IdentityInline, SignInInline
+from oidc.admin import CountedUpTo, IdentityInline, SignInInline
 
 
 class NewUserForm(forms.ModelForm):
@@ -24,3 +24,4 @@ class UserAdmin(auth_admin.UserAdmin):
     add_form = NewUserForm
     add_fieldsets = ((None, {"fields": NewUserForm.Meta.fields}),)
     inlines = (IdentityInline, SignInInline)
+    paginator, show_full_result_count = CountedUpTo, False

@@ -7,6 +7,7 @@ sites is written here: change it. All settings of the login, with their defaults
 https://docs.djangoproject.com/en/{{ cookiecutter.django_version }}/ref/settings/
 """
 
+import logging
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,7 +61,9 @@ if DEBUG:
     INSTALLED_APPS += ["dev"]
 
 MIDDLEWARE = [
-    "config.health.HealthChecks",
+    "oidc.logs.RequestIds",
+    "config.middleware.HealthChecks",
+    "config.middleware.permissions_policy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "{{ "csp.middleware.CSPMiddleware" if cookiecutter.django_version == "5.2" else "django.middleware.csp.ContentSecurityPolicyMiddleware" }}",
@@ -113,11 +116,15 @@ if DATABASES["default"]["ENGINE"] == SQLITE["ENGINE"]:
     options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
     # Opening the file costs as much as the queries of a page. The development server has no use for open connections.
     DATABASES["default"].setdefault("CONN_MAX_AGE", 0 if DEBUG else 60)
-elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # A new connection costs more than most requests; each process keeps some open, up to one for each thread.
-    options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5})
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql" and not DATABASES["default"].get("CONN_MAX_AGE"):
+    # A new connection costs more than most requests; each process keeps some open, up to one for each thread. One that
+    # a restart of the database has broken is replaced before a request gets it.
+    options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5})
+    options.setdefault("connect_timeout", 5)
+    DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 
-# Cache: keys and metadata of the sign-in service, and spent login attempts. In production all processes share one.
+# Cache: keys and metadata of the sign-in service, spent login attempts, and copies of sessions. In production all
+# processes share one, and all goes on while it is down or empty.
 # https://docs.djangoproject.com/en/stable/ref/settings/#caches
 
 CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
@@ -126,6 +133,10 @@ CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
 # https://docs.djangoproject.com/en/stable/topics/security/
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
+if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
+    SESSION_ENGINE = "oidc.cached_db"
+    # A cache that hangs is given up after half a second, and then left alone for five.
+    CACHES["default"].setdefault("OPTIONS", {"socket_timeout": 0.5, "socket_connect_timeout": 0.5})
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
 CSRF_FAILURE_VIEW = "pages.errors.csrf_failure"
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = site.scheme == "https"
@@ -140,7 +151,7 @@ FORWARDED_ALLOW_IPS = env.networks("FORWARDED_ALLOW_IPS")
 if FORWARDED_ALLOW_IPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# Scripts and styles are files under static/. Without form-action, because a logout goes on to the sign-in service.
+# Scripts and styles are files under static/, or see oidc/README.md. No form-action: a logout goes on to the OP.
 CSP_DIRECTIVES = {
     "default-src": ["'self'"],
     "base-uri": ["'none'"],
@@ -225,12 +236,17 @@ OIDC_SESSION_MAX_SECONDS = 12 * 60 * 60
 # https://docs.djangoproject.com/en/stable/topics/logging/
 
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO")
+LOG_LINES = "line" if DEBUG else "json"
+logging.captureWarnings(not DEBUG)  # what packages warn of is a line like any other
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"without_secrets": {"()": "oidc.logs.WithoutSecrets"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_secrets"]}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "json": {"()": "oidc.logs.JSONFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["without_secrets"], "formatter": LOG_LINES}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("django", "mozilla_django_oidc", "oidc", "accounts")},

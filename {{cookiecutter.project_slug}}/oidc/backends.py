@@ -126,16 +126,17 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
         for races in range(MAX_RACES):
             try:
                 with transaction.atomic():
-                    user = self._apply_policy(claims)
+                    user, is_made = self._apply_policy(claims)
                     if user is not None:
-                        _bind(user, claims, may_move=races > 0)
+                        _bind(user, claims, may_move=races > 0, is_made=is_made)
                     return user
             except IntegrityError:
                 if races == MAX_RACES - 1:
                     raise
         return None
 
-    def _apply_policy(self, claims: Claims) -> AbstractBaseUser | None:
+    def _apply_policy(self, claims: Claims) -> tuple[AbstractBaseUser | None, bool]:
+        """Return the user, and whether the policy has made one."""
         if not self.verify_claims(claims):
             raise LoginError(errors.CLAIMS_REFUSED, "verify_claims returned False")
         trace.step("verify_claims lets the person in", {"policy": f"{type(self).__module__}.{type(self).__qualname__}"})
@@ -155,7 +156,7 @@ class OIDCAuthenticationBackend(LibraryBackend):  # type: ignore[misc]  # the li
             raise LoginError(errors.USER_UNKNOWN, f"OIDC_CREATE_USER is off, and nobody has subject {claims['sub']}")
         if user is not None and not user.is_active:
             raise LoginError(errors.USER_INACTIVE, f"user {user.pk}", user=user)
-        return user
+        return user, not found
 
 
 @cache  # once in each process
@@ -168,20 +169,24 @@ def _warn_of_silence(path: str, is_overage: bool) -> str:
     return warning
 
 
-def _bind(user: Any, claims: Claims, *, may_move: bool) -> None:
+def _bind(user: Any, claims: Claims, *, may_move: bool, is_made: bool) -> None:
     """Bind issuer and subject to the user whom the policy has found.
 
     Raises `IntegrityError` if they are another user's: a login at the same time may have bound them, so this one
     starts anew. If the policy still finds its user then, it goes by something else than identities, and it decides.
     """
     issuer, subject = claims["iss"], claims["sub"]
-    identity, is_new = Identity.objects.get_or_create(issuer=issuer, subject=subject, defaults={"user": user})
-    since = "an earlier login" if identity.user_id == user.pk and not is_new else "now"
+    names = {"issuer": issuer, "subject": subject}
+    # Nobody is asked for who has just been made: if there is one all the same, this starts anew, and then may move it.
+    known = None if is_made and not may_move else Identity.objects.filter(**names).first()
+    # Not get_or_create: its savepoint is of no use here, as whoever loses a race starts anew.
+    identity = known or Identity.objects.create(user=user, **names)
+    since = "an earlier login" if known and known.user_id == user.pk else "now"
     trace.step("Issuer and subject name this user", {"issuer": issuer, "subject": subject, "since": since})
     if identity.user_id != user.pk:
         if not may_move:
             raise IntegrityError("issuer and subject belong to another user")
         Identity.objects.filter(pk=identity.pk).update(user=user)
-    elif not is_new:
+    elif known:
         return
     transaction.on_commit(partial(identity_linked.send_robust, type(user), user=user, issuer=issuer, subject=subject))

@@ -43,6 +43,9 @@ def check_values(**kwargs: Any) -> Iterator[CheckMessage]:
     if not has_tenants or not all(map(tenants.TENANT_ID.fullmatch, conf.OIDC_TENANTS)):
         hint = "List the ids of the tenants whose people may log in, in small letters: OIDC_OP_ISSUER is that of many."
         yield Error("OIDC_TENANTS is empty, or has something else than ids of tenants.", hint, id="oidc.E011")
+    if type(limit := conf.OIDC_FAILED_LOGINS_PER_MINUTE) is not int or limit < 0:
+        message = f"OIDC_FAILED_LOGINS_PER_MINUTE is {limit!r}, which is not a whole number from 0 up."
+        yield Error(message, "Set it to how many logins of one client may fail in a minute.", id="oidc.E012")
     if "HS256" in algorithms.values() and len(conf.OIDC_RP_CLIENT_SECRET.encode()) < 32:
         # A secret that signs has to be as long as the hash (RFC 7518 3.2).
         message = "OIDC_RP_CLIENT_SECRET is shorter than 32 bytes, and with HS256 whoever guesses it can forge logins."
@@ -89,7 +92,7 @@ def check_proxy(**kwargs: Any) -> Iterator[CheckMessage]:
     """Behind a proxy that ends TLS, Django knows that people use https."""
     if conf.SITE_URL.startswith("https://") and not settings.SECURE_PROXY_SSL_HEADER:
         message = "X-Forwarded-Proto is not believed: behind a proxy that ends TLS, pages redirect to themselves."
-        hint = "If the proxy always sets that header itself, name it in FORWARDED_ALLOW_IPS (SECURE_PROXY_SSL_HEADER)."
+        hint = "Name the proxy in FORWARDED_ALLOW_IPS, if it always sets that header itself (SECURE_PROXY_SSL_HEADER)."
         yield Info(message, hint, id="oidc.I002")
 
 
@@ -99,7 +102,9 @@ def check_sessions(**kwargs: Any) -> Iterator[CheckMessage]:
     if conf.SESSION_ENGINE.endswith(".signed_cookies"):
         # They also cannot be ended, and would show tokens to the browser.
         message = "SESSION_ENGINE keeps sessions in cookies, which can be replayed after logout."
-        yield Error(message, "Use django.contrib.sessions.backends.db, cached_db or cache.", id="oidc.E001")
+        yield Error(
+            message, "Use django.contrib.sessions.backends.db, or oidc.cached_db with a shared cache.", id="oidc.E001"
+        )
     if conf.SESSION_COOKIE_SAMESITE == "Strict":
         # It is not sent when the OP redirects back, so every login would seem to be lost.
         message = 'SESSION_COOKIE_SAMESITE is "Strict": the browser would not show the session after a login.'

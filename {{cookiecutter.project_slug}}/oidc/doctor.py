@@ -12,8 +12,9 @@ from oidc.errors import LoginError, shorten
 from oidc.internal import discovery, env_file, examination, provider, redirects
 from oidc.internal.conf import conf
 from oidc.internal.lines import Line, judge, of_check
+from oidc.internal.transport import silent_endpoints
 
-__all__ = ["Line", "examine", "urls_to_register", "without_network", "write_endpoints"]
+__all__ = ["Line", "examine", "silent_endpoints", "urls_to_register", "without_network", "write_endpoints"]
 
 # The name of a line, the system check whose messages it tells, and what it says where there are none.
 CHECKS = (

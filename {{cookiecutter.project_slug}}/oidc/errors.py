@@ -60,6 +60,8 @@ CALLBACK_MALFORMED = Reason("callback_malformed", 400,
 CALLBACK_ISSUER = Reason("callback_issuer", 400,
     _("The response came from another sign-in service than the one that was asked."), _TELL,
     "RFC 9207 2.4: `iss` must be OIDC_OP_ISSUER, and must be there if the metadata announces it.", Kind.INVALID)
+TOO_MANY_FAILURES = Reason("too_many_failures", 429, _("Too many logins from your network have failed."), _LATER,
+    "More than OIDC_FAILED_LOGINS_PER_MINUTE: a flood, or FORWARDED_ALLOW_IPS lacks the proxy of all.", Kind.OUTAGE)
 # What the OP told the person
 ACCESS_DENIED = Reason("access_denied", 403, _("The login was cancelled, or the sign-in service did not allow it."),
     _ASK, "The OP sent error=access_denied: the person declined, or is not assigned to this client there.")

@@ -205,6 +205,7 @@ def frontchannel_logout(request: HttpRequest) -> HttpResponse:
     if not session.is_name(sid) or issuer not in (None, *tenants.issuers()):
         text = "sid is needed, and iss must be the issuer"
         return HttpResponseBadRequest(text, content_type="text/plain", headers=policy)
+    session.note_end(sid)
     _report(sum(session.end(known, sid=sid) for known in tenants.issuers()), "", sid)
     return HttpResponse("logged out", content_type="text/plain", headers=policy)
 

@@ -1,14 +1,20 @@
-"""A filter for every log handler: what must never be written is cut out, whoever writes it."""
+"""What the log looks like: without secrets, whoever writes it; in production as JSON, with the id of the request."""
 
 import json
 import logging
 import re
 from base64 import b64encode
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 from urllib.parse import quote, quote_plus
+from uuid import uuid4
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 
 from oidc.internal.conf import conf
 
@@ -29,6 +35,51 @@ SECRETS = [
     r"(\b)(?-i:eyJ)[\w-]+\.[\w-]+(?:\.[\w-]*){1,3}",
 ]
 PATTERNS = [re.compile(secret, re.IGNORECASE) for secret in SECRETS]
+# One of them is in whatever a pattern matches; most lines have none, and looking for them costs next to nothing.
+MARKS = ("code", "state", "nonce", "_token", "client_", "authorization", "basic", "bearer", "eyj")
+NAMED = re.compile(f"{NAMES}|authorization", re.IGNORECASE)
+# What proxies call a request: UUIDs and the like, nothing that could be mistaken for more of a line.
+REQUEST_ID = re.compile(r"[\w.=+/@-]{8,64}", re.ASCII)
+# What every record has; all else came with a log call, as its `extra`.
+MEMBERS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+# Whoever serves requests one after another in one thread forgets it: gunicorn.conf.py.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class RequestIds:
+    """Middleware that gives each request its id: the proxy's X-Request-ID if that looks like one, else one of its own.
+
+    The lines of the request have it, those of other threads that work for it too, and so has the response.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return the response, with the id in its header."""
+        sent = request.headers.get("X-Request-ID", "")
+        request_id.set(known := sent if REQUEST_ID.fullmatch(sent) else uuid4().hex)
+        response = self.get_response(request)
+        response.headers["X-Request-ID"] = known
+        return response
+
+
+class JSONFormatter(logging.Formatter):
+    """Writes a record as one line: an object with what it says, the request's id, and the `extra` of the log call."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; a filter, `WithoutSecrets`, has cleaned `record` before."""
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id.get(),
+            "exception": record.exc_text or (self.formatException(record.exc_info) if record.exc_info else ""),
+            "stack": record.stack_info or "",
+        }
+        return json.dumps({name: value for name, value in (told | _extra(record) | told).items() if value != ""})
 
 
 class WithoutSecrets(logging.Filter):
@@ -51,6 +102,8 @@ class WithoutSecrets(logging.Filter):
         for name in ("exc_text", "stack_info"):
             if text := getattr(record, name):
                 setattr(record, name, self.clean(text))
+        for name, value in _extra(record).items():
+            setattr(record, name, "[...]" if NAMED.fullmatch(name) else self._part(value))
         return True
 
     def clean(self, text: str) -> str:
@@ -58,6 +111,10 @@ class WithoutSecrets(logging.Filter):
         # gunicorn logs before Django knows its settings.
         for secret in _forms(conf.OIDC_RP_CLIENT_ID, conf.OIDC_RP_CLIENT_SECRET or "") if settings.configured else ():
             text = text.replace(secret, "[...]")
+        lowered = text.lower()
+        # Beyond ASCII there are letters that are alike only to a pattern that ignores case.
+        if text.isascii() and not any(mark in lowered for mark in MARKS):
+            return text
         for pattern in PATTERNS:
             text = pattern.sub(r"\1[...]", text)
         return text
@@ -69,6 +126,12 @@ class WithoutSecrets(logging.Filter):
         if isinstance(values, dict):
             return {name: self._part(value) for name, value in values.items()}
         return tuple(map(self._part, values or ()))
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    """Return the text and numbers that came with a log call; a request, say, has no place in a line."""
+    more = {name: value for name, value in vars(record).items() if name not in MEMBERS}
+    return {n: v for n, v in more.items() if isinstance(v, str | int) or (isinstance(v, float) and isfinite(v))}
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 The hooks of mozilla-django-oidc's views, `get_extra_params`, `login_success` and `login_failure`, work as documented.
 """
 
+import json
 import logging
 import secrets
 import time
@@ -26,11 +27,11 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthen
 
 from oidc import errors
 from oidc.errors import Kind, LoginError, shorten
-from oidc.internal import authorization, discovery, provider, redirects, renewal, session, trace, verification
+from oidc.internal import authorization, discovery, limits, provider, redirects, renewal, session, trace, verification
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.verification import Login
-from oidc.signals import login_refused
+from oidc.signals import login_refused, login_renewed
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class AuthenticateView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # 
             return HttpResponseRedirect(url)
         attempt = Attempt(redirects.safe_url(request, request.GET.get(conf.OIDC_REDIRECT_FIELD_NAME, "")))
         try:
+            limits.check_start(request)
             provider.check_responds()
             return authorization.leave(request, attempt, {**self.get_extra_params(request), **prompt_of(request)})
         except LoginError as error:
@@ -118,12 +120,14 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
         if not (code := single(parameters, "code")):
             raise LoginError(errors.CALLBACK_MALFORMED, "neither code nor error")
         self.since = timezone.now()
-        tokens = provider.exchange_code(code, redirects.callback_url(), attempt.code_verifier)
+        with limits.exchange(request):
+            tokens = provider.exchange_code(code, redirects.callback_url(), attempt.code_verifier)
         self.login = verification.verify(tokens, attempt)
         self.user = auth.authenticate(request, verified_claims=self.login.claims)
         if self.user is None:
             raise LoginError(errors.CLAIMS_REFUSED, "the backend returned no user")
-        return self.login_success()
+        limits.remember(response := self.login_success())
+        return response
 
     @property
     def success_url(self) -> str:
@@ -134,6 +138,7 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the
         if self.attempt and self.attempt.silent and self.request.user == self.user:
             outcome = "renewed"
             session.extend(self.request, self.login)
+            login_renewed.send_robust(sender=type(self), request=self.request, user=self.user)
         else:
             outcome = "succeeded"
             session.begin(self.request, self.user, self.login, self.since)
@@ -162,6 +167,7 @@ def initiate(request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
             return HttpResponseRedirect(next_url or redirects.home_url())
         hint = single(parameters, "login_hint")
+        limits.check_start(request)
         provider.check_responds()
         return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
     except LoginError as error:
@@ -224,12 +230,13 @@ def check_issuer(issuer: str) -> None:
 
 @trace.recorded
 def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpResponse:
-    """Turn a failed login into one log line, one signal and one page that the person can act on."""
+    """Turn a failed login into one log line, one signal and one page for the person, or JSON for `fetch`."""
     reason = error.reason
     reference = secrets.token_hex(4).upper()
     line = "login refused reason=%s reference=%s issuer=%s endpoint=%s op_error=%s detail=%s hint=%s"
     where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail, error.hint)]
-    logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why)
+    told = {"reason": reason.code, "reference": reference}
+    logger.warning(line, reason.code, reference, conf.OIDC_OP_ISSUER, *where_and_why, extra=told)
     login_refused.send_robust(sender=type(error), request=request, reason=reason, reference=reference, user=error.user)
     known = {name: getattr(error, name) for name in ("detail", "hint", "op_error", "endpoint")}
     known["manual"] = f"{errors.MANUAL}#{reason.code}" if reason in errors.REASONS else ""
@@ -243,4 +250,11 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         "other_account_url": redirects.login_url(next_url, PROMPTS[0]) if reason.kind is errors.Kind.REFUSED else "",
         "developer": {"reason": reason.code, "logins_url": reverse("oidc_logins"), **known} if conf.DEBUG else None,
     }
-    return render(request, "oidc/login_failed.html", context, status=reason.status)
+    if redirects.kind_of(request) is redirects.Kind.SCRIPT:
+        body = json.dumps({"reason": reason.code, "message": str(reason.explanation), "reference": reference})
+        response = HttpResponse(body, "application/json", reason.status)
+    else:
+        response = render(request, "oidc/login_failed.html", context, status=reason.status)
+    if reason is errors.TOO_MANY_FAILURES:
+        response["Retry-After"] = str(limits.SECONDS)
+    return response

@@ -21,7 +21,7 @@ PRODUCTION = {
     "SITE_URL": "https://app.example.org",
     "DATABASE_URL": "postgres://site:unused@db.example.org/site",
     "CACHE_URL": "rediss://cache.example.org:6379/0",
-    "FORWARDED_ALLOW_IPS": "10.0.0.2",
+    "FORWARDED_ALLOW_IPS": "10.0.0.0/8",
     "OIDC_OP_ISSUER": "https://op.example.org",
     "OIDC_RP_CLIENT_ID": "site",
     "OIDC_RP_CLIENT_SECRET": secrets.token_urlsafe(32),
@@ -158,11 +158,11 @@ def test_every_change_of_a_model_has_a_migration(db) -> None:
 def test_a_probe_may_use_http_and_any_host_and_needs_no_sign_in_service(client, db, settings, url: str) -> None:
     settings.SECURE_SSL_REDIRECT = True
     settings.OIDC_OP_ISSUER = "http://localhost:1"
-    assert client.get(url, headers={"host": "10.1.2.3:8000"}).status_code == 200
+    assert client.get(url, headers={"host": "10.1.2.3:8000"}).content == b"ok\n"
 
 
-def test_readiness_names_what_is_down(client, db, settings) -> None:
+def test_a_cache_that_is_down_is_named_and_makes_nothing_unready(client, db, settings) -> None:
     backend = "django.core.cache.backends.redis.RedisCache"
     settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "redis://localhost:1"}}
     response = client.get("/readyz")
-    assert (response.status_code, response.content) == (503, b"not ready: cache\n")
+    assert (response.status_code, response.content) == (200, b"ok\ncache: not working\n")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import environ
@@ -44,6 +45,12 @@ env = environ.Env()
 # An SQLite file and memory by default; the same tests run on production's database and cache.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="sqlite:///:memory:")}
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
+    SESSION_ENGINE = "oidc.cached_db"
+    # Each process of the tests clears a database of its own.
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    CACHES["default"]["LOCATION"] = CACHES["default"]["LOCATION"].removesuffix("/0") + f"/{number}"
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}
 AUTHENTICATION_BACKENDS = ["tests.relying_party.stub.backends.Backend"]

@@ -10,7 +10,9 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Upper
+from django.db.models.lookups import Exact
 from mozilla_django_oidc.auth import default_username_algo
 
 from oidc.building_blocks import claims as read
@@ -60,7 +62,7 @@ def unused_username(name: str) -> str:
     """Return `name`, or `name-2`, `name-3` ... if it is taken, letter case aside."""
     model = get_user_model()
     candidate, number = name, 1
-    while model._default_manager.filter(**{f"{model.USERNAME_FIELD}__iexact": candidate}).exists():
+    while _alike(model._default_manager.all(), model.USERNAME_FIELD, candidate).exists():
         number += 1
         suffix = f"-{number}"
         candidate = name[: MAX_USERNAME_CHARACTERS - len(suffix)] + suffix
@@ -83,12 +85,17 @@ def _users() -> QuerySet[Any]:
     return get_user_model()._default_manager.select_for_update(of=("self",))
 
 
+def _alike(found: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+    """Return the rows with a value in any letter case, by an index on `Upper(name)` where the model has one."""
+    return found.filter(Exact(Upper(name), Upper(Value(value))))
+
+
 def _with_email(address: str) -> list[AbstractUser]:
     """Return up to two users with an address, the case of ASCII letters aside.
 
     Databases find more alike: to PostgreSQL the dotless i and the long s are I and S in other letter case.
     """
-    alike = _users().filter(email__iexact=address) if address else []
+    alike = _alike(_users(), "email", address) if address else []
     return [user for user in alike if _folded(user.email) == _folded(address)][:2]
 
 

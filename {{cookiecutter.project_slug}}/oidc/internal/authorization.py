@@ -11,7 +11,7 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from django.core import signing
@@ -94,8 +94,10 @@ def take(request: HttpRequest, state: str) -> Attempt:
     Raises `LoginError` (ATTEMPT_UNKNOWN).
     """
     try:
-        fields = signing.loads(request.COOKIES.get(_cookie_name(state), ""), salt=SALT, max_age=COOKIE_SECONDS)
-        attempt = Attempt(**{**fields, "acr_values": tuple(fields["acr_values"])})
+        kept = signing.loads(request.COOKIES.get(_cookie_name(state), ""), salt=SALT, max_age=COOKIE_SECONDS)
+        # During a deploy the next release may have begun it, with fields that this one does not know.
+        known = {known.name: kept[known.name] for known in fields(Attempt)}
+        attempt = Attempt(**{**known, "acr_values": tuple(known["acr_values"])})
     except signing.BadSignature as error:
         raise LoginError(errors.ATTEMPT_UNKNOWN, "no attempt of this browser has this state") from error
     except (TypeError, KeyError) as error:
@@ -110,6 +112,25 @@ def take(request: HttpRequest, state: str) -> Attempt:
 def forget(response: HttpResponse, state: str) -> None:
     """Remove an attempt's cookie from the browser."""
     _delete(response, _cookie_name(state))
+
+
+def set_cookie(response: HttpResponse, name: str, value: str, seconds: int) -> None:
+    """Set a cookie that comes back with the OP's response, and that scripts cannot read."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        secure=_crosses_sites() or _over_https(),
+        # The OP sends the browser back by a link (Lax), with form_post by a cross-site POST.
+        samesite="None" if _crosses_sites() else "Lax",
+    )
+
+
+def cookie_name(name: str) -> str:
+    """Return the name of a cookie that no other host of the domain can plant (login CSRF), where there is https."""
+    return f"__Host-{name}" if _over_https() else name
 
 
 def _parameters(attempt: Attempt) -> dict[str, str]:
@@ -144,21 +165,12 @@ def _asking(attempt: Attempt, further: Mapping[str, Any]) -> Attempt:
 
 def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> None:
     """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
-    pending = [name for name in request.COOKIES if name.startswith(_prefix())]
+    pending = [name for name in request.COOKIES if name.startswith(cookie_name(COOKIE_PREFIX))]
     # A signed value has its time before the signature; what is forged deletes only attempts of its own browser.
     pending.sort(key=lambda name: request.COOKIES[name].split(":")[-2:-1], reverse=True)
     for name in pending[MAX_PENDING - 1 :]:
         _delete(response, name)
-    response.set_cookie(
-        _cookie_name(attempt.state),
-        signing.dumps(asdict(attempt), salt=SALT),
-        max_age=COOKIE_SECONDS,
-        path="/",
-        httponly=True,
-        secure=_crosses_sites() or _over_https(),
-        # The OP sends the browser back by a link (Lax), with form_post by a cross-site POST.
-        samesite="None" if _crosses_sites() else "Lax",
-    )
+    set_cookie(response, _cookie_name(attempt.state), signing.dumps(asdict(attempt), salt=SALT), COOKIE_SECONDS)
 
 
 def _delete(response: HttpResponse, cookie: str) -> None:
@@ -166,12 +178,7 @@ def _delete(response: HttpResponse, cookie: str) -> None:
 
 
 def _cookie_name(state: str) -> str:
-    return _prefix() + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
-
-
-def _prefix() -> str:
-    # No other host of the domain can plant a cookie with the name __Host- (login CSRF).
-    return f"__Host-{COOKIE_PREFIX}" if _over_https() else COOKIE_PREFIX
+    return cookie_name(COOKIE_PREFIX) + hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _over_https() -> bool:

@@ -30,10 +30,13 @@ SUSPECTED = 30.0
 
 
 class Breaker:
-    """The state of one endpoint in this process; `probe(seconds)` raises `LoginError` if it does not respond."""
+    """The state of one endpoint in this process; `probe(seconds)` raises `LoginError` if it does not respond.
 
-    def __init__(self, probe: Callable[[float], None]) -> None:
-        self._probe = probe
+    `tell(is_up)` is told when that changes.
+    """
+
+    def __init__(self, probe: Callable[[float], None], tell: Callable[[bool], object] = bool) -> None:
+        self._probe, self._tell = probe, tell
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_asking = self._is_stopped = False
@@ -47,6 +50,11 @@ class Breaker:
     def patience(self) -> float:
         """How long a response may take before the endpoint is taken for one that hangs, in seconds, if many wait."""
         return max(SHORTEST_PATIENCE, 3 * self._latency)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are refused at once, as far as is known without asking."""
+        return self._error is not None
 
     @property
     def is_suspected(self) -> bool:
@@ -91,7 +99,10 @@ class Breaker:
         """The endpoint has responded, after `seconds` where that says something about others: close the breaker."""
         if seconds is not None:
             self._latency = max(seconds, self._latency + (seconds - self._latency) / 4)
+        was_open = self.is_open
         self._heard_at, self._error, self._suspected_until = time.monotonic(), None, 0.0
+        if was_open:
+            self._tell(True)
 
     def failed(self, error: LoginError, started: float) -> None:
         """A request of then got no response: open the breaker, release everybody who waits, and ask until it does."""
@@ -128,8 +139,10 @@ class Breaker:
 
     def _open(self, error: LoginError) -> None:
         with self._lock:
-            self._error = error
+            was_open, self._error = self.is_open, error
             released, self._waiting = self._waiting, set()
+        if not was_open:
+            self._tell(False)
         for future in released:
             with suppress(InvalidStateError):
                 future.set_exception(error)

@@ -5,6 +5,7 @@ override them; a name that is not listed here is an `AttributeError`.
 """
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -60,15 +61,18 @@ class Conf:
     OIDC_LOGOUT_DIALECT: str = "standard"  # or "cognito", "auth0"
     OIDC_OP_LOGOUT_URL_METHOD: str = "oidc.logout.end_session_url"
     OIDC_FRONTCHANNEL_LOGOUT: bool = False
+    OIDC_FAILED_LOGINS_PER_MINUTE: int = 10  # of one client; 0: any number
     BREAK_GLASS_LOGIN: bool = False
     # The site. Django itself has defaults for what is not set.
     SITE_URL: str = ""
+    FORWARDED_ALLOW_IPS: Sequence[IPv4Network | IPv6Network] = ()  # the proxies whose X-Forwarded-For is true
     LOGIN_REDIRECT_URL: str = "/"
     LOGOUT_REDIRECT_URL: str | None = None
     DEBUG: bool = False
     SECRET_KEY: str = ""
     SECRET_KEY_FALLBACKS: Sequence[str] = ()
     SESSION_ENGINE: str = ""
+    SESSION_COOKIE_AGE: int = 0
     SESSION_COOKIE_NAME: str = ""
     SESSION_COOKIE_SAMESITE: str = ""
     CACHES: Mapping[str, Any] = {}

@@ -1,16 +1,21 @@
 """Documents of the OP, kept in the cache that all processes of the site share.
 
 A document is fresh for a while, then refreshed by whoever comes first; while the OP is down the old one serves on.
-A cache that fails costs speed, never a login.
+While the cache is down each process keeps what it needs itself, so that neither a login nor the OP suffers. Whoever
+serves a request asks the cache once for each document.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.signals import request_finished, request_started
+from django.dispatch import Signal, receiver
 
 from oidc.errors import LoginError
 
@@ -19,6 +24,23 @@ logger = logging.getLogger(__name__)
 REFRESH_FLOOR_SECONDS = 30
 REFETCHES = 10
 FAILED_SECONDS = 5
+# A cache that fails is left alone for so many times as long as that took: refused connections cost nothing, others do.
+SILENCE = 10
+_silent_until = 0.0
+# Stands in for the shared cache while it is down.
+own = LocMemCache("oidc", {})
+# What the request that is being served has read, by key; None outside of requests.
+_read: ContextVar[dict[str, Any] | None] = ContextVar("oidc_documents", default=None)
+
+
+class CacheError(Exception):
+    """The shared cache is down."""
+
+
+@receiver([request_started, request_finished])
+def forget_what_was_read(signal: Signal, **kwargs: Any) -> None:
+    """Remember from now on, or no more."""
+    _read.set({} if signal is request_started else None)
 
 
 class Lifetime(NamedTuple):
@@ -34,16 +56,17 @@ def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     Raises the `LoginError` of `fetch` only if there is no older copy.
     """
     key = _key(kind, url)
-    if (entry := _cached(cache.get, key)) is None:
+    if key in (read := _read.get() or {}):
+        return read[key]
+    if (entry := cached("get", key)) is None:
         return _store(key, fetch(url), lifetime.kept)
     fetched_at, value = entry
-    if time.time() - fetched_at < lifetime.fresh or not once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
-        return value
-    try:
-        return _store(key, fetch(url), lifetime.kept)
-    except LoginError as error:
-        logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
-        return value
+    if time.time() - fetched_at >= lifetime.fresh and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
+        try:
+            return _store(key, fetch(url), lifetime.kept)
+        except LoginError as error:
+            logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
+    return _remember(key, value)
 
 
 def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:
@@ -61,7 +84,7 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifeti
     try:
         return _store(_key(kind, url), fetch(url), lifetime.kept)
     except LoginError:
-        _cached(cache.set, slot, 1, FAILED_SECONDS)
+        cached("set", slot, 1, FAILED_SECONDS)
         raise
 
 
@@ -72,7 +95,25 @@ def replaced(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
 
 def once(key: str, seconds: int) -> bool:
     """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
-    return bool(_cached(cache.add, key, 1, seconds, otherwise=True))
+    return bool(cached("add", key, 1, seconds))
+
+
+def ask_cache(operation: Callable[..., Any], *arguments: Any, even_if_silent: bool = False) -> Any:
+    """Return what an operation of the shared cache returns.
+
+    Raises `CacheError`: for a while after a slow failure at once, unless `even_if_silent`.
+    """
+    global _silent_until
+    began = time.monotonic()
+    if began < _silent_until and not even_if_silent:
+        raise CacheError
+    try:
+        return operation(*arguments)
+    except Exception as error:
+        failed = time.monotonic()
+        _silent_until = failed + SILENCE * (failed - began)
+        logger.warning("cache failed: %s", type(error).__name__)
+        raise CacheError from error
 
 
 def _key(kind: str, url: str) -> str:
@@ -80,13 +121,19 @@ def _key(kind: str, url: str) -> str:
 
 
 def _store(key: str, value: Any, seconds: int) -> Any:
-    _cached(cache.set, key, (time.time(), value), seconds)
+    cached("set", key, (time.time(), value), seconds)
+    return _remember(key, value)
+
+
+def _remember(key: str, value: Any) -> Any:
+    if (read := _read.get()) is not None:
+        read[key] = value
     return value
 
 
-def _cached(operation: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
+def cached(operation: str, *arguments: Any) -> Any:
+    """Return what a method of the cache returns, or while that is down the one of this process's own."""
     try:
-        return operation(*arguments)
-    except Exception as error:  # noqa: BLE001 - cache backends have no common exception
-        logger.warning("cache failed: %s", type(error).__name__)
-        return otherwise
+        return ask_cache(getattr(cache, operation), *arguments)
+    except CacheError:
+        return getattr(own, operation)(*arguments)

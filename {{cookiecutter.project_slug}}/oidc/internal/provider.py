@@ -14,6 +14,7 @@ from oidc.errors import LoginError, shorten
 from oidc.internal import discovery, trace, transport
 from oidc.internal.conf import conf
 from oidc.internal.transport import Response
+from oidc.signals import keys_fetched
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,6 +70,7 @@ def fetch_jwks(url: str) -> list[dict[str, Any]]:
     keys = transport.get_json(url).get("keys")
     if not isinstance(keys, list):
         raise LoginError(errors.OP_RESPONSE, "the key set has no list of keys", endpoint=url)
+    keys_fetched.send_robust(sender=Response, endpoint=url, keys=len(keys))
     return [key for key in keys if isinstance(key, dict)]
 
 

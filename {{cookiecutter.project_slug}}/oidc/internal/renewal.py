@@ -25,6 +25,7 @@ from oidc.internal import authorization, discovery, provider, redirects, session
 from oidc.internal.authorization import Attempt
 from oidc.internal.conf import conf
 from oidc.internal.redirects import Kind
+from oidc.signals import login_renewed, renewal_failed
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ def response_for(request: HttpRequest) -> HttpResponse | None:
         return None if is_page else redirects.ask_to_log_in(request)
     if not session.is_due(request.session, now) or not request.user.is_authenticated:
         return None
+    # To know the user may have changed its key, after a change of SECRET_KEY.
+    session.follow_key(request.session, request.COOKIES.get(conf.SESSION_COOKIE_NAME))
     kind = redirects.kind_of(request)
     may_go_on = session.is_in_grace(request.session, now)
     if kind is Kind.NOBODY:
@@ -77,6 +80,7 @@ def after_silent_error(request: HttpRequest, attempt: Attempt, op_error: str) ->
     if op_error not in INTERACTION_NEEDED:
         return None
     logger.warning("session closed user=%s op_error=%s", request.user.pk, op_error)
+    _tell_failure(request, errors.OF_OP[op_error])
     session.close(request.session)
     return authorization.leave(request, Attempt(attempt.next))
 
@@ -86,6 +90,7 @@ def after_failure(request: HttpRequest, error: LoginError, url: str) -> HttpResp
 
     It goes on for the grace period if the OP could not say anything; it ends if the person is refused.
     """
+    _tell_failure(request, error.reason)
     if error.reason.kind is errors.Kind.REFUSED:
         auth.logout(request)
         return None
@@ -115,6 +120,7 @@ def _use_refresh_token(request: HttpRequest) -> bool:
         session.extend(request, login)
     except LoginError as error:
         _log_failure(request, error)
+        _tell_failure(request, error.reason)
         if error.reason is errors.CODE_REFUSED:
             session.drop_refresh_token(request.session)
             session.close(request.session)
@@ -127,6 +133,7 @@ def _use_refresh_token(request: HttpRequest) -> bool:
     request.user = user
     trace.step("The login is renewed in the background", {"user": user})
     logger.info("login renewed user=%s issuer=%s", user.pk, conf.OIDC_OP_ISSUER)
+    login_renewed.send_robust(sender=Attempt, request=request, user=user)
     return True
 
 
@@ -155,8 +162,12 @@ def _says_nothing(error: LoginError) -> bool:
     return error.reason.kind in (errors.Kind.OUTAGE, errors.Kind.MISCONFIGURED)
 
 
+def _tell_failure(request: HttpRequest, reason: errors.Reason) -> None:
+    renewal_failed.send_robust(sender=LoginError, request=request, user=request.user, reason=reason)
+
+
 def _log_failure(request: HttpRequest, error: LoginError) -> None:
     line = "renewal failed reason=%s user=%s endpoint=%s op_error=%s detail=%s hint=%s"
     where_and_why = [text or "-" for text in (error.endpoint, error.op_error, error.detail, error.hint)]
-    logger.warning(line, error.reason.code, request.user.pk, *where_and_why)
+    logger.warning(line, error.reason.code, request.user.pk, *where_and_why, extra={"reason": error.reason.code})
     trace.step(f"The renewal failed: {error.reason.code}", {"detail": error.detail, "hint": error.hint})

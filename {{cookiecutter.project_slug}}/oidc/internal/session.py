@@ -7,7 +7,7 @@ limits, renews or ends it.
 import hashlib
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import import_module
@@ -18,12 +18,14 @@ from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from oidc import errors
 from oidc.errors import LoginError
+from oidc.internal import documents
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import LEEWAY, is_time
 from oidc.internal.verification import Login
@@ -47,6 +49,8 @@ PAUSE = timedelta(seconds=30)
 # What lasts for longer than a pause is the lease of a request that is asking the OP.
 LEASE = timedelta(seconds=60)
 MAX_NAME_CHARACTERS = 255
+# Rows that are deleted together: few enough that nobody waits for them.
+BATCH = 500
 
 
 def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None = None) -> None:
@@ -54,19 +58,25 @@ def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None 
 
     Raises `LoginError` (LOGGED_OUT) if the OP has ended the person's session since the login was asked for at `since`.
     """
-    # Django keeps the key if the same user logs in again (session fixation), and what the former login said.
-    release(request.session)
-    auth.login(request, user)
-    request.session.cycle_key()
-    request.session[BEGAN_AT] = time.time()
-    _store(request.session, login)
+    former_key = request.session.session_key
     names = {"issuer": login.claims["iss"], "subject": login.claims["sub"]}
-    row = LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
+    with transaction.atomic():  # commits once what is four rows
+        # Django keeps what the former login said, and also the key if the same user logs in again (session fixation).
+        release(request.session)
+        auth.login(request, user)
+        if request.session.session_key in (None, former_key):
+            request.session.cycle_key()
+        request.session[BEGAN_AT] = time.time()
+        _store(request.session, login)
+        row = LoginSession.objects.create(session_key=str(request.session.session_key), **names, **_kept(login))
     if since is None:
         return
     # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.
-    for spent in (meanwhile := list(SpentToken.objects.filter(at__gte=since))):
-        end(row.issuer, subject=spent.subject, sid=spent.sid)
+    meanwhile = [(spent.subject, spent.sid) for spent in SpentToken.objects.filter(at__gte=since)]
+    ended_at = documents.cached("get", _note(row.sid), 0) if conf.OIDC_FRONTCHANNEL_LOGOUT else 0
+    meanwhile += [("", row.sid)] if ended_at > since.timestamp() else []
+    for subject, sid in meanwhile:
+        end(row.issuer, subject=subject, sid=sid)
     if meanwhile and not LoginSession.objects.filter(pk=row.pk).exists():
         auth.logout(request)
         raise LoginError(errors.LOGGED_OUT, "a logout token came while the login was being finished", user=user)
@@ -206,11 +216,21 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
     if sid:
         # A session whose name the OP did not say at login may be the one that it means.
         found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
-    keys = list(found.values_list("session_key", flat=True))
-    for key in keys:
-        stored(key).delete()
-    LoginSession.objects.filter(session_key__in=keys).delete()
-    return len(keys)
+    ended = 0
+    while keys := list(found.values_list("session_key", flat=True)):
+        for key in keys:
+            stored(key).delete()
+        deleted, _ = LoginSession.objects.filter(session_key__in=keys).delete()
+        ended += deleted
+        if deleted == len(keys):
+            break
+        # A request has changed the key of its session meanwhile.
+    return ended
+
+
+def note_end(sid: str) -> None:
+    """Note that a login that is being finished must not begin `sid`: in the cache, as anybody can say so in a frame."""
+    documents.cached("set", _note(sid), time.time(), LEASE.total_seconds())
 
 
 def stored(session_key: str | None) -> SessionBase:
@@ -229,19 +249,46 @@ def follow_key(session: SessionBase, former_key: str | None) -> None:
     """Go on knowing a session whose key was changed meanwhile, as Django does when a password is set."""
     if former_key and session.session_key and session.session_key != former_key and began_at_op(session):
         # A login in place of a session that was gone already has a row of its own by now.
-        has_row = Exists(LoginSession.objects.filter(session_key=session.session_key))
-        LoginSession.objects.filter(~has_row, session_key=former_key).update(session_key=session.session_key)
+        own_row = LoginSession.objects.filter(session_key=session.session_key)
+        former_row = LoginSession.objects.filter(~Exists(own_row), session_key=former_key)
+        if not former_row.update(session_key=session.session_key) and not own_row.exists():
+            # It ended meanwhile, or another request has changed its key too and the browser gets that one.
+            stored(session.session_key).delete()
+            session.modified = False
 
 
 def forget_ended() -> int:
-    """Drop what is remembered of sessions that have ended, and logout tokens that have expired; return how many."""
-    sessions = stored(None)
-    rows = LoginSession.objects.values_list("pk", "session_key").iterator(chunk_size=1000)
-    ended = [pk for pk, key in rows if not sessions.exists(key)]
-    for start in range(0, len(ended), 500):
-        LoginSession.objects.filter(pk__in=ended[start : start + 500]).delete()
-    spent, _ = SpentToken.objects.filter(expires__lt=timezone.now()).delete()
-    return len(ended) + spent
+    """Delete sessions that have expired or are over, what is remembered of them, and logout tokens that have expired.
+
+    Return how many. It takes as long as there is to delete, in batches, so that no login waits for it.
+    """
+    sessions, now = stored(None), timezone.now()
+    ended, table = 0, getattr(sessions, "model", None)
+    if table is None:
+        sessions.clear_expired()
+    else:
+        # No request that has read a session lasts for an hour, and could save it.
+        for keys in in_batches(table.objects.filter(expire_date__lt=now - timedelta(hours=1)).order_by("expire_date")):
+            table.objects.filter(pk__in=keys).delete()
+            ended += LoginSession.objects.filter(session_key__in=keys).delete()[0]
+    age = timedelta(seconds=conf.OIDC_SESSION_MAX_SECONDS or conf.SESSION_COOKIE_AGE)
+    old = LoginSession.objects.filter(began__lt=now - age).order_by("began")
+    if not conf.OIDC_SESSION_MAX_SECONDS:
+        gone = [pk for pk, key in old.values_list("pk", "session_key") if not sessions.exists(key)]
+        old = LoginSession.objects.filter(pk__in=gone)
+    for keys in in_batches(old, "session_key"):
+        if table is not None:
+            table.objects.filter(pk__in=keys).delete()
+        ended += LoginSession.objects.filter(session_key__in=keys).delete()[0]
+    for keys in in_batches(SpentToken.objects.filter(expires__lt=now).order_by("expires")):
+        ended += SpentToken.objects.filter(pk__in=keys).delete()[0]
+    return ended
+
+
+def in_batches(found: QuerySet[Any], name: str = "pk") -> Iterator[list[Any]]:
+    """Yield a field of the first rows until none is left; who asks for more has deleted them."""
+    while values := list(found.values_list(name, flat=True)[:BATCH]):
+        yield values
 
 
 def is_name(value: object) -> TypeGuard[str]:
@@ -282,6 +329,10 @@ def _kept(login: Login) -> dict[str, str]:
     if conf.OIDC_RENEWAL == "refresh_token" and login.refresh_token:
         kept["refresh_token"] = encrypt(login.refresh_token)
     return kept
+
+
+def _note(sid: str) -> str:
+    return f"oidc:ended:{hashlib.sha256(sid.encode()).hexdigest()}"
 
 
 def _expiry(session: SessionBase) -> float:

@@ -11,19 +11,23 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from http.client import RemoteDisconnected
-from http.cookiejar import DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_user_agent
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxyError, SSLError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Timeout
 from urllib3.util.ssl_ import create_urllib3_context
 
 from oidc import errors
@@ -31,11 +35,20 @@ from oidc.errors import LoginError, shorten
 from oidc.internal.breaker import Breaker
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import json_object
+from oidc.signals import op_asked, op_changed
 
 MAX_BYTES = 512 * 1024
 MAX_THREADS = 64
 # A firewall may have forgotten a connection after a while without telling anybody.
 MAX_IDLE_SECONDS = 20.0
+HEADERS = {
+    "User-Agent": default_user_agent(),
+    "Accept": "application/json, application/jwt",
+    "Accept-Encoding": "identity",  # unpacking could take any time and space
+}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# Nothing has come back, not even the head of a response.
+_NO_RESPONSE = (NewConnectionError, ProtocolError, ProxyError, SSLError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +86,28 @@ class Look:
 def request(method: str, endpoint: str, *, is_expendable: bool = True, **options: Any) -> Response:
     """Send one request and return the whole response, within OIDC_TIMEOUT seconds.
 
-    `options` are those of `requests`. Redirects are not followed: an OP's endpoint that redirects would carry codes and
-    secrets to an address nobody configured. One that `is_expendable` may be sent in the background though it is refused
-    here, to see whether the endpoint responds again. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once if the
-    endpoint is known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
+    `options` are those of `Client.send`. Redirects are not followed: an OP's endpoint that redirects would carry codes
+    and secrets to an address nobody configured. One that `is_expendable` may be sent in the background though it is
+    refused here, to see whether the endpoint responds again. Raises `LoginError`: OP_UNREACHABLE, OP_TIMEOUT (at once
+    if the endpoint is known not to respond), or OP_RESPONSE for more than 512 KiB, compression or a redirect.
     """
     breaker = breaker_of(endpoint)
     call = Call(client(), method, endpoint, options, conf.OIDC_TIMEOUT)
     breaker.check(partial(_is_there, call) if is_expendable else None)
-    started = time.monotonic()
+    started, outcome = time.monotonic(), "responded"
     try:
         response = call.result(breaker.wait)
     except LoginError as error:
+        outcome = error.reason.code
         if error.reason in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT):
             breaker.failed(error, started)
         else:
             breaker.heard()
         raise
-    breaker.heard(time.monotonic() - started)
+    finally:
+        seconds = time.monotonic() - started
+        op_asked.send_robust(sender=Response, endpoint=endpoint, seconds=seconds, outcome=outcome)
+    breaker.heard(seconds)
     return response
 
 
@@ -116,12 +133,13 @@ def look(url: str) -> Look:
     """
     seen: list[Look] = []
 
-    def remember(response: requests.Response, **options: Any) -> None:
+    def remember(response: BaseHTTPResponse) -> None:
         certificate = call.peer.getpeercert() if hasattr(call.peer, "getpeercert") else None
-        seen.append(Look(response.status_code, response.headers, started, time.time(), certificate or {}))
+        seen.append(Look(response.status, response.headers, started, time.time(), certificate or {}))
 
     started = time.time()
-    call = Call(client(), "GET", url, {"hooks": {"response": remember}}, conf.OIDC_TIMEOUT)
+    call = Call(client(), "GET", url, {}, conf.OIDC_TIMEOUT)
+    call.at_headers = remember
     try:
         call.result(Future.result)
     except LoginError:
@@ -138,9 +156,10 @@ def op_is_up(endpoint: str) -> bool:
 class Call:
     """One request, sent in a thread of its own; its caller leaves it when the time is over."""
 
-    def __init__(self, session: requests.Session, method: str, endpoint: str, options: Any, seconds: float) -> None:
-        self.session, self.method, self.endpoint, self.seconds = session, method, endpoint, seconds
-        self.options = {"timeout": seconds, "stream": True, "allow_redirects": False, **options}
+    def __init__(self, client: "Client", method: str, endpoint: str, options: Any, seconds: float) -> None:
+        self.client, self.method, self.endpoint, self.seconds = client, method, endpoint, seconds
+        self.options = options
+        self.at_headers: Callable[[BaseHTTPResponse], object] = lambda response: None
         self.connection: Any = None
         self.peer: Any = None  # the socket, if TLS is spoken
         self.is_kept = self.wants_new = False
@@ -149,7 +168,8 @@ class Call:
     def result(self, wait: Callable[[Future[Response], float], Response]) -> Response:
         """Return the response that `wait` waits for, and give thread and socket back; raises `LoginError`."""
         began = time.monotonic()
-        _threads(os.getpid()).submit(self._run)
+        # With its context, in which the id of a request is, and a trace that a site may have.
+        _threads(os.getpid()).submit(copy_context().run, self._run)
         try:
             return wait(self.future, self.seconds)
         except TimeoutError as error:
@@ -178,7 +198,7 @@ class Call:
         """Send the request; once more on a new connection if the kept one turned out to be closed."""
         try:
             return self._send()
-        except requests.ConnectionError as error:
+        except _NO_RESPONSE as error:
             # A clean end may have come after the OP has taken the code; a reset comes from who never saw it.
             was_lost = isinstance(cause := _cause(error), ConnectionError) and not isinstance(cause, RemoteDisconnected)
             if not self.is_kept or self.future.done() or not (was_lost or self.method == "GET"):
@@ -186,29 +206,39 @@ class Call:
         self.wants_new = True
         try:
             return self._send()
-        except requests.ConnectionError as error:
+        except _NO_RESPONSE as error:
             raise self._unreachable(error) from error
 
     def _send(self) -> Response:
+        """Return the response; raises `LoginError`, or one of `_NO_RESPONSE`."""
+        response = None
         try:
-            with self.session.request(self.method, self.endpoint, **self.options) as response:
-                if 300 <= response.status_code < 400:
-                    raise self._unusable(f"HTTP {response.status_code}, a redirect")
-                if response.headers.get("Content-Encoding", "identity") != "identity":
-                    raise self._unusable("compressed, though not asked for")
-                body = b""
-                while part := response.raw.read1(8192, decode_content=False):
-                    body += part
-                    if len(body) > MAX_BYTES or self.future.done():
-                        raise self._unusable(f"more than {MAX_BYTES} bytes")
-        except (requests.Timeout, ReadTimeoutError) as error:
-            raise LoginError(errors.OP_TIMEOUT, type(error).__name__, endpoint=self.endpoint) from error
-        except requests.ConnectionError:
-            raise
+            response = self.client.send(self.method, self.endpoint, self.seconds, **self.options)
+            self.at_headers(response)
+            body = self._read(response)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise self._unreachable(error) from error
+            if response is None and isinstance(error, _NO_RESPONSE):
+                raise
+            raise self._timed_out_or_unreachable(error) from error
+        finally:
+            if response is not None:
+                # The connection is kept if all was read.
+                response.close()
+                response.release_conn()
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Response(self.endpoint, response.status_code, media_type, body)
+        return Response(self.endpoint, response.status, media_type, body)
+
+    def _read(self, response: BaseHTTPResponse) -> bytes:
+        if 300 <= response.status < 400:
+            raise self._unusable(f"HTTP {response.status}, a redirect")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise self._unusable("compressed, though not asked for")
+        body = b""
+        while part := response.read1(8192, decode_content=False):
+            body += part
+            if len(body) > MAX_BYTES or self.future.done():
+                raise self._unusable(f"more than {MAX_BYTES} bytes")
+        return body
 
     def _hang_up(self) -> None:
         """Close the socket under the thread that waits for it, which ends the thread's waiting."""
@@ -218,6 +248,11 @@ class Call:
 
     def _unusable(self, detail: str) -> LoginError:
         return LoginError(errors.OP_RESPONSE, detail, endpoint=self.endpoint)
+
+    def _timed_out_or_unreachable(self, error: Exception) -> LoginError:
+        if isinstance(error, HTTPTimeoutError):
+            return LoginError(errors.OP_TIMEOUT, type(error).__name__, endpoint=self.endpoint)
+        return self._unreachable(error)
 
     def _unreachable(self, error: BaseException) -> LoginError:
         cause = _cause(error)
@@ -289,9 +324,6 @@ class _Adapter(HTTPAdapter):
         context = _tls(bundle, os.stat(bundle).st_mtime)
         return place, {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
 
-    def cert_verify(self, *args: Any) -> None:
-        """Add no authorities to a connection, which has those of its context."""
-
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
@@ -317,25 +349,48 @@ def _tls(bundle: str, modified: float) -> SSLContext:
     return context
 
 
-@lru_cache
-def _session(process: int, bundle: str, proxies: tuple[tuple[str, str], ...]) -> requests.Session:
-    session = requests.Session()
-    # ~/.netrc and HTTP_PROXY of the machine must not change who this site authenticates as, or where.
-    session.trust_env = False
-    # A cookie from the OP would carry something of one person's login into the next one's.
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.verify = bundle or True
-    session.proxies = dict(proxies)
-    # Unpacking could take any time and space.
-    session.headers.update({"Accept": "application/json, application/jwt", "Accept-Encoding": "identity"})
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, _Adapter(pool_maxsize=MAX_THREADS))
-    return session
+class Client:
+    """Sends requests over the pools of `requests`; the rest of that library takes as long as all else of a request.
+
+    So ~/.netrc and HTTP_PROXY of the machine do not change who this site authenticates as, or where, and no cookie of
+    the OP carries something of one person's login into the next one's.
+    """
+
+    def __init__(self, process: int, bundle: str, proxies: tuple[tuple[str, str], ...]) -> None:
+        self._verify, self._proxies = bundle or True, dict(proxies)
+        self._pools = _Adapter(pool_maxsize=MAX_THREADS)
+
+    def send(self, method: str, endpoint: str, seconds: float, data: Any = None, headers: Any = None) -> Any:
+        """Send a request with the form `data`, and return urllib3's response when its headers have come.
+
+        Raises exceptions of urllib3, `requests.RequestException` for an unusable address, or `ValueError`.
+        """
+        target = _target(endpoint)
+        pool: Any = self._pools.get_connection_with_tls_context(target, self._verify, self._proxies)
+        return pool.urlopen(
+            method,
+            self._pools.request_url(target, self._proxies),
+            body=urlencode(data) if data else None,
+            headers={**HEADERS, **(FORM if data else {}), **(headers or {})},
+            timeout=Timeout(connect=seconds, read=seconds),
+            # As it comes: no redirect, nothing read or unpacked, and each error where it happens.
+            **dict.fromkeys(("retries", "redirect", "assert_same_host", "preload_content", "decode_content"), False),
+        )
 
 
-def client() -> requests.Session:
+@lru_cache(maxsize=64)
+def _target(url: str) -> requests.PreparedRequest:
+    target = requests.PreparedRequest()
+    target.prepare_url(url, None)
+    return target
+
+
+_client = lru_cache(Client)
+
+
+def client() -> Client:
     """Return the client of this process and these settings."""
-    return _session(os.getpid(), conf.OIDC_OP_CA_BUNDLE, tuple((conf.OIDC_PROXY or {}).items()))
+    return _client(os.getpid(), conf.OIDC_OP_CA_BUNDLE, tuple((conf.OIDC_PROXY or {}).items()))
 
 
 def _is_there(call: Call) -> None:
@@ -356,7 +411,16 @@ def breaker_of(endpoint: str) -> Breaker:
     def probe(seconds: float) -> None:
         _is_there(Call(client(), "GET", endpoint, {}, seconds))
 
-    return _breakers.setdefault((os.getpid(), endpoint), Breaker(probe))
+    def tell(is_up: bool) -> None:
+        op_changed.send_robust(sender=Breaker, endpoint=endpoint, is_up=is_up)
+
+    return _breakers.setdefault((os.getpid(), endpoint), Breaker(probe, tell))
+
+
+def silent_endpoints() -> list[str]:
+    """Return the endpoints that respond to this process no more, as far as it knows without asking."""
+    ours = {endpoint: it for (process, endpoint), it in list(_breakers.items()) if process == os.getpid()}
+    return [endpoint for endpoint, it in ours.items() if it.is_open]
 
 
 def forget_breakers() -> None:

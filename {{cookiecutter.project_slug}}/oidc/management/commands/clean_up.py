@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.core.management import BaseCommand, CommandParser, call_command
+from django.core.management import BaseCommand, CommandParser
 from django.utils import timezone
 
 from oidc.internal import session
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, days: int, **options: Any) -> None:
         """Clean up; login attempts that are spent leave the cache by themselves."""
-        call_command("clearsessions")
-        ended = session.forget_ended()
-        records, _ = SignIn.objects.filter(at__lt=timezone.now() - timedelta(days)).delete()
+        ended, records = session.forget_ended(), 0
+        for keys in session.in_batches(SignIn.objects.filter(at__lt=timezone.now() - timedelta(days)).order_by("at")):
+            records += SignIn.objects.filter(pk__in=keys).delete()[0]
         self.stdout.write(f"{ended} notes of sessions and {records} records of logins deleted.")

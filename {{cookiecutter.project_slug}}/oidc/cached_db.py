@@ -1,0 +1,73 @@
+"""Sessions in the database, with copies in the shared cache that save most requests a query (SESSION_ENGINE).
+
+With Django's own `cached_db`, a request that reads or saves a session while another one ends it puts the copy back for
+two weeks, and each page is a 500 while the cache is down. Here a session that ends leaves a mark that is read together
+with its copy, a copy is good for five minutes at most, and a cache that is down costs a query.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.sessions.backends import cached_db, db
+from django.core.cache.backends.base import BaseCache
+
+from oidc.internal.documents import CacheError, ask_cache
+
+COPY_SECONDS = 5 * 60
+# Longer than any request that has read the session before it ended.
+MARK, MARK_SECONDS = "oidc.ended.", 60 * 60
+# Sessions that ended while the cache was down, and when: they are marked as soon as it is back.
+_unmarked: dict[str, float] = {}
+
+
+class SessionStore(cached_db.SessionStore):
+    """Django's, which the database alone can end."""
+
+    _cache: BaseCache
+    _get_session_from_db: Callable[[], Any]
+    exists, aexists = db.SessionStore.exists, db.SessionStore.aexists
+
+    def load(self) -> dict[str, Any]:
+        """Return what the session holds; nothing if it has ended."""
+        with suppress(CacheError):
+            self._set_marks()
+            found = ask_cache(self._cache.get_many, [self.cache_key, mark := MARK + str(self.session_key)])
+            if mark in found:
+                self._session_key = None
+                return {}
+            if self.cache_key in found:
+                return dict(found[self.cache_key])
+        if (row := self._get_session_from_db()) is None:
+            return {}
+        data: dict[str, Any] = self.decode(row.session_data)
+        with suppress(CacheError):
+            seconds = min(COPY_SECONDS, self.get_expiry_age(expiry=row.expire_date))
+            # Not in place of what another request has saved meanwhile.
+            ask_cache(self._cache.add, self.cache_key, data, seconds)
+        return data
+
+    def save(self, must_create: bool = False) -> None:
+        """Save to the database, then the copy; raises as Django's does."""
+        db.SessionStore.save(self, must_create)
+        with suppress(CacheError):
+            ask_cache(self._cache.set, self.cache_key, dict(self.items()), min(COPY_SECONDS, self.get_expiry_age()))
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End a session, this one if none is named: at once in every process."""
+        if key := session_key or self.session_key:
+            self.model.objects.filter(pk=key).delete()
+            _unmarked[key] = time.monotonic()
+            with suppress(CacheError):
+                self._set_marks(even_if_silent=True)
+
+    aload, asave, adelete = sync_to_async(load), sync_to_async(save), sync_to_async(delete)  # type: ignore[arg-type]
+
+    def _set_marks(self, *, even_if_silent: bool = False) -> None:
+        for key, ended_at in list(_unmarked.items()):
+            if time.monotonic() - ended_at < COPY_SECONDS:
+                ask_cache(self._cache.set, MARK + key, 1, MARK_SECONDS, even_if_silent=even_if_silent)
+                ask_cache(self._cache.delete, self.cache_key_prefix + key)
+            _unmarked.pop(key, None)

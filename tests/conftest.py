@@ -9,7 +9,7 @@ import pytest
 
 from tests import pythons
 from tests.rendering import SITE, render
-from tests.sites.keycloak import Keycloak
+from tests.sites.keycloak import Keycloak, unpacked
 from tests.sites.keycloak import keycloak as run_keycloak
 from tests.sites.site import Site
 from tests.untested import pytest_terminal_summary
@@ -58,9 +58,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory, require: Callable[[objec
 
 
 @pytest.fixture(scope="session")
-def keycloak(require: Callable[[object, str], None]) -> Iterator[Keycloak]:
+def keycloak_home(require: Callable[[object, str], None]) -> Iterator[Path]:
+    """The folder of a Keycloak that is ready to run."""
+    with unpacked(require) as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def keycloak(keycloak_home: Path) -> Iterator[Keycloak]:
     """A real Keycloak, the same for all tests: `keycloak.realm_for(site_url)` makes a realm with a client."""
-    with run_keycloak(require) as running:
+    with run_keycloak(keycloak_home) as running:
         yield running
 
 

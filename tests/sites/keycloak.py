@@ -95,32 +95,44 @@ def sign_in(page: Any, person: str) -> None:
 
 
 @contextmanager
-def keycloak(require: Callable[[object, str], None]) -> Iterator[Keycloak]:
-    """Run Keycloak with a database in memory."""
+def keycloak(home: Path) -> Iterator[Keycloak]:
+    """Run the Keycloak in `home` with an administrator of its own."""
     port, password = free_port(), secrets.token_urlsafe(16)
     url = f"http://localhost:{port}"
-    with temporary_folder() as folder:
-        command = [str(unpacked(folder, require) / "bin" / "kc.sh"), "start-dev", "--db", "dev-mem"]
-        command += ["--http-host", "127.0.0.1", "--http-port", str(port)]
-        admin = {"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": password}
-        environment = os.environ | admin | {"JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m"}
 
-        def is_ready() -> bool:
-            return requests.get(f"{url}/realms/master", timeout=10).status_code == 200
+    def is_ready() -> bool:
+        return requests.get(f"{url}/realms/master", timeout=10).status_code == 200
 
-        with running(command, folder, is_ready, seconds=300, env=environment):
-            yield Keycloak(url, password)
+    with served(home, port, is_ready, KC_BOOTSTRAP_ADMIN_USERNAME="admin", KC_BOOTSTRAP_ADMIN_PASSWORD=password):
+        yield Keycloak(url, password)
 
 
-def unpacked(folder: Path, require: Callable[[object, str], None]) -> Path:
-    """Unpack Keycloak into `folder` and return its own folder; the first time, Maven fetches it."""
+@contextmanager
+def unpacked(require: Callable[[object, str], None]) -> Iterator[Path]:
+    """Unpack Keycloak and return its folder; the first time, Maven fetches it into the cache of this account."""
     require(_java() >= JAVA, f"no Java {JAVA} or newer on the PATH, which Keycloak needs")
     if not ARCHIVE.exists():
         require(shutil.which("mvn"), "no Maven on the PATH, which fetches Keycloak")
         _fetch(require)
-    # Not by Python, whose early releases of 3.11 cannot refuse what would land elsewhere.
-    subprocess.run(["tar", "--extract", "--file", ARCHIVE, "--directory", folder], check=True)
-    return folder / f"keycloak-{VERSION}"
+    with temporary_folder() as folder:
+        # Not by Python, whose early releases of 3.11 cannot refuse what would land elsewhere.
+        subprocess.run(["tar", "--extract", "--file", ARCHIVE, "--directory", folder], check=True)
+        yield folder / f"keycloak-{VERSION}"
+
+
+@contextmanager
+def served(home: Path, port: int, is_ready: Callable[[], bool], *options: str, **variables: str) -> Iterator[None]:
+    """Run `start-dev` on `port` of loopback with a database in memory.
+
+    What the first start builds in `home` is there for the next one.
+    """
+    command = [str(home / "bin" / "kc.sh"), "start-dev", "--db", "dev-mem", *options]
+    command += ["--http-host", "127.0.0.1", "--http-port", str(port)]
+    # Without the optimising compiler it starts in half of the time; it does not live long enough to pay that back.
+    java = {"JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m", "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1"}
+    environment = os.environ | java | variables
+    with temporary_folder() as folder, running(command, folder, is_ready, seconds=300, env=environment):
+        yield
 
 
 def _java() -> int:

@@ -33,6 +33,8 @@ http {{
 }}
 """
 
+READ_BY_KEYCLOAK = {"CLIENT_SECRET": "client_secret", "KC_BOOTSTRAP_ADMIN_PASSWORD": "keycloak_admin"}
+
 
 @dataclass(frozen=True)
 class Here:
@@ -122,7 +124,7 @@ def compose(site: Site) -> dict[str, Any]:
 
 
 @contextmanager
-def running(site: Site, require: Callable[[object, str], None]) -> Iterator[Stack]:
+def running(site: Site, keycloak_home: Path, require: Callable[[object, str], None]) -> Iterator[Stack]:
     """Run all parts but the site itself."""
     for program in ("postgres", "redis-server", "nginx"):
         require(services.find(program), f"no {program}")
@@ -130,8 +132,7 @@ def running(site: Site, require: Callable[[object, str], None]) -> Iterator[Stac
     with services.temporary_folder() as folder, services.postgresql() as database_url, services.redis() as cache_url:
         here = Here(compose(site)["services"], ports, make_secrets(site, folder), cache_url)
         (here.secrets / "database_url").write_text(database_url)
-        home = keycloak.unpacked(folder, require)
-        with keycloak_of(site, here, home), nginx_of(site, here, folder) as log:
+        with keycloak_of(site, keycloak_home, here), nginx_of(site, here, folder) as log:
             yield Stack(site, here, log)
 
 
@@ -144,27 +145,20 @@ def make_secrets(site: Site, folder: Path) -> Path:
 
 
 @contextmanager
-def keycloak_of(site: Site, here: Here, home: Path) -> Iterator[None]:
+def keycloak_of(site: Site, home: Path, here: Here) -> Iterator[None]:
+    realm = home / "data" / "import" / "realm.json"
+    realm.parent.mkdir(parents=True, exist_ok=True)
+    realm.write_bytes((site.folder / "deploy" / "keycloak-realm.json").read_bytes())
     port = here.ports["keycloak"]
-    realms = home / "data" / "import"
-    realms.mkdir(parents=True)
-    (realms / "realm.json").write_bytes((site.folder / "deploy" / "keycloak-realm.json").read_bytes())
-    # Its entry point in compose.yaml reads these from files.
-    read = {
-        "CLIENT_SECRET": here.secret("client_secret"),
-        "KC_BOOTSTRAP_ADMIN_PASSWORD": here.secret("keycloak_admin"),
-        "JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m",
-    }
-    command = [str(home / "bin" / "kc.sh"), "start-dev", "--import-realm", "--db", "dev-mem"]
-    command += ["--http-host", "127.0.0.1", "--http-port", str(port)]
     metadata = f"http://127.0.0.1:{port}/realms/site/.well-known/openid-configuration"
 
     def is_ready() -> bool:
         # As nginx asks; the first response takes longer than the site would wait.
         return requests.get(metadata, headers={"X-Forwarded-Proto": "https"}, timeout=60).status_code == 200
 
-    environment = os.environ | here.environment("keycloak") | read
-    with services.running(command, home, is_ready, seconds=300, env=environment):
+    # Its entry point in compose.yaml reads these from files.
+    read = {name: here.secret(file) for name, file in READ_BY_KEYCLOAK.items()}
+    with keycloak.served(home, port, is_ready, "--import-realm", **here.environment("keycloak"), **read):
         yield
 
 

@@ -8,11 +8,10 @@
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import randrange
 from typing import TypeVar
@@ -24,14 +23,13 @@ from benchmarks.serving import (
     SITE_NAME,
     Project,
     end_as_by_ctrl_c,
-    installed_site,
-    running_ops,
+    one_site,
     running_project,
     say,
     spread,
     table,
 )
-from tests.sites.site import Site, free_port
+from tests.sites.site import Site
 
 T = TypeVar("T")
 # A module of settings beside the site's own, for a site without the limit.
@@ -43,16 +41,11 @@ HEAD = ["site", "flood", "passed, %", "median, ms", "p95, ms", "flood's logins",
 def main() -> None:
     options = arguments()
     end_as_by_ctrl_c()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = free_port()
-        (op,) = stack.enter_context(running_ops(folder, options.delay / 1000, [port]))
-        site = installed_site(folder)
+    with one_site(options.delay / 1000) as (folder, port, op, site):
         (site.folder / "config" / "unlimited.py").write_text(UNLIMITED)
         rows = []
         for name, settings in SETTINGS.items():
-            with ExitStack() as served:
-                project = served.enter_context(running(port, site, folder, op, settings, options.database))
+            with running(port, site, folder, op, settings, options.database) as project:
                 measure(project, 0, 2, options)
                 for rate in (0, options.rate):
                     runs = [measure(project, rate, options.seconds, options) for _ in range(options.rounds)]

@@ -8,11 +8,10 @@
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier
 
@@ -24,13 +23,12 @@ from benchmarks.serving import (
     SITE_NAME,
     Project,
     end_as_by_ctrl_c,
-    installed_site,
-    running_ops,
+    one_site,
     running_project,
     say,
     table,
 )
-from tests.sites.site import Site, free_port
+from tests.sites.site import Site
 
 SIMULTANEOUS = 16
 LATENCIES = (0.3, 1.0)
@@ -54,11 +52,7 @@ def main() -> None:
     options.site_core, *others = sorted(os.sched_getaffinity(0))
     if others:  # for everything but the site, which is moved to its own
         os.sched_setaffinity(0, others)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = free_port()
-        (op,) = stack.enter_context(running_ops(folder, 0, [port]))
-        site = installed_site(folder)
+    with one_site() as (folder, port, op, site):
         latencies = [] if options.only else LATENCIES
         slow = [slow_op(port, site, folder, op, latency, options.rounds) for latency in latencies]
         outages = [

@@ -8,11 +8,9 @@
 import argparse
 import os
 import statistics
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from pathlib import Path
 
 from benchmarks import load
 from benchmarks.logins import after_first_page, connection_to, cookies_of, log_in
@@ -21,9 +19,7 @@ from benchmarks.serving import (
     Project,
     cpu_seconds,
     end_as_by_ctrl_c,
-    installed_site,
     request,
-    running_ops,
     running_project,
     say,
     spread,
@@ -53,11 +49,8 @@ def main() -> None:
     options = arguments()
     end_as_by_ctrl_c()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = free_port()
-        (op,) = stack.enter_context(running_ops(folder, 0, [port]))
+        folder, port, op, site = stack.enter_context(one_site())
         submit = stack.enter_context(load.process())
-        site = installed_site(folder)
         projects = {
             name: stack.enter_context(
                 running_project(name, port if name == SITE_NAME else free_port(), site, folder, op, *options.gunicorn)

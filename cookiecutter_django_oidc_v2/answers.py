@@ -35,7 +35,7 @@ DISTRIBUTIONS = {
 # Windows has no folders of these names.
 DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 LONGEST_NAME = 80
-LONGEST_SLUG = 64
+LONGEST_SLUG = 63  # as the names of Kubernetes, one of which it becomes
 RENEWAL_SECONDS = range(60, 86_401)
 # The endpoints of the questions, and what the metadata calls them.
 ENDPOINTS = {

@@ -62,8 +62,8 @@ if DEBUG:
 
 MIDDLEWARE = [
     "oidc.logs.RequestIds",
-    "config.middleware.HealthChecks",
-    "config.middleware.permissions_policy",
+    "config.health.HealthChecks",
+    "config.headers.permissions_policy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "{{ "csp.middleware.CSPMiddleware" if cookiecutter.django_version == "5.2" else "django.middleware.csp.ContentSecurityPolicyMiddleware" }}",

@@ -1,4 +1,4 @@
-"""What stands before all pages: the probes of load balancers and orchestrators, and a header of every response."""
+"""What load balancers and orchestrators ask."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,6 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
 from oidc import doctor
-
-# What no page of this site uses, and so no script that comes into one either.
-PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
 class HealthChecks:
@@ -21,17 +18,6 @@ class HealthChecks:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         checks = {"/healthz": alive, "/readyz": ready}
         return checks.get(request.path, self.get_response)(request)
-
-
-def permissions_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Add the header that Django has no setting for."""
-
-    def respond(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
-        return response
-
-    return respond
 
 
 def alive(request: HttpRequest) -> HttpResponse:

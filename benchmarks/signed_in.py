@@ -19,6 +19,7 @@ from benchmarks.serving import (
     Project,
     cpu_seconds,
     end_as_by_ctrl_c,
+    one_site,
     request,
     running_project,
     say,

@@ -151,7 +151,7 @@ def _key(value: bytes) -> str | bytes:
 def _networks(value: str) -> list[IPv4Network | IPv6Network]:
     words = [word.strip() for word in value.replace("*", "0.0.0.0/0,::/0").split(",")]
     try:
-        return [ip_network(word, strict=False) for word in words if word]
+        return [ip_network(word) for word in words if word]
     except ValueError:
         raise ValueError("must be addresses or networks with commas between, such as 10.0.0.2,10.1.0.0/16") from None
 

@@ -7,6 +7,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ import certifi
 from benchmarks import CLIENT
 from tests.rendering import REPOSITORY, SITE, run_cookiecutter
 from tests.sites import services
-from tests.sites.site import Site
+from tests.sites.site import Site, free_port
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -99,6 +100,13 @@ def running_ops(folder: Path, delay: float, ports: list[int]) -> Iterator[list[O
             yield [OP(issuer, tls) for issuer in issuers]
         finally:
             process.terminate()
+
+
+@contextmanager
+def one_site(delay: float = 0) -> Iterator[tuple[Path, int, OP, Site]]:
+    """Install the site beside an OP that takes `delay` seconds: a folder for both, the site's port, the OP, the site."""
+    with tempfile.TemporaryDirectory() as name, running_ops(folder := Path(name), delay, [port := free_port()]) as ops:
+        yield folder, port, ops[0], installed_site(folder)
 
 
 def installed_site(folder: Path, *packages: str) -> Site:

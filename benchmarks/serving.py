@@ -104,7 +104,7 @@ def running_ops(folder: Path, delay: float, ports: list[int]) -> Iterator[list[O
 
 @contextmanager
 def one_site(delay: float = 0) -> Iterator[tuple[Path, int, OP, Site]]:
-    """Install the site beside an OP that takes `delay` seconds: a folder for both, the site's port, the OP, the site."""
+    """Install the site beside an OP that takes `delay` seconds: a folder, the site's port, the OP and the site."""
     with tempfile.TemporaryDirectory() as name, running_ops(folder := Path(name), delay, [port := free_port()]) as ops:
         yield folder, port, ops[0], installed_site(folder)
 

@@ -70,3 +70,21 @@ def shared_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
         yield
         connections["default"].close()
     connections["default"] = in_memory
+
+
+class BrokenCache:
+    """A cache server that is down."""
+
+    def __init__(self, *args: Any) -> None: ...
+
+    def get(self, *args: Any) -> None:
+        raise ConnectionError
+
+    add = set = incr = get_many = get
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def broken_cache(settings) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.BrokenCache"}}

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from oidc import cached_db
 from oidc.cached_db import SessionStore
-from oidc.internal import documents
+from oidc.internal import shared_cache
 from oidc.testing.browser import Browser
 from oidc.testing.op import OP, PERSON
 
@@ -94,7 +94,7 @@ def test_sessions_survive_a_flush_of_the_cache(signed_in: Browser) -> None:
 @pytest.mark.parametrize("method", ["save", "load"])
 def test_a_copy_is_good_for_five_minutes_and_never_longer_than_its_session(db: None, monkeypatch, method: str) -> None:
     lifetimes = []
-    monkeypatch.setattr(cached_db, "ask_cache", lambda call, *given, **options: lifetimes.append(given[2:]) or {})
+    monkeypatch.setattr(shared_cache, "ask", lambda call, *given, **options: lifetimes.append(given[2:]) or {})
     for seconds in (3600, 60):
         made = store(a=1)
         made.set_expiry(seconds)
@@ -205,7 +205,7 @@ def test_a_session_that_ended_while_the_cache_was_down_stays_ended(signed_in: Br
 
 def test_an_ended_session_is_marked_even_while_the_cache_is_left_alone(db: None, monkeypatch) -> None:
     made = store(a=1)
-    monkeypatch.setattr(documents, "_silent_until", float("inf"))
+    monkeypatch.setattr(shared_cache, "_silent_until", float("inf"))
     SessionStore().delete(made.session_key)
     monkeypatch.undo()
     assert SessionStore(made.session_key).load() == {}

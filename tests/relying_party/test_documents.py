@@ -1,6 +1,5 @@
 """The OP's documents in the cache that all processes of the site share."""
 
-import time
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
@@ -11,9 +10,8 @@ from django.core.signals import request_finished, request_started
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import discovery, documents, keys
+from oidc.internal import discovery, documents, keys, shared_cache
 from oidc.internal.documents import Lifetime
-from oidc.testing.browser import Browser
 
 URL = "https://op.example.org/document"
 LIFETIME = Lifetime(fresh=100, kept=1000)
@@ -180,64 +178,16 @@ def test_a_refetch_that_fails_leaves_the_old_copy(source: Source) -> None:
     assert read(source) == "edition 1"
 
 
-def test_once_is_once_until_its_time_has_passed(source: Source, later: Callable[..., None]) -> None:
-    assert [documents.once("this", 10), documents.once("this", 10), documents.once("that", 10)] == [True, False, True]
-    later(seconds=11)
-    assert documents.once("this", 10)
-
-
 @pytest.mark.parametrize("lifetime", [keys.KEY_SET_LIFETIME, discovery.METADATA_LIFETIME])
 def test_keys_and_metadata_are_fresh_for_an_hour_and_kept_for_a_week(lifetime: Lifetime) -> None:
     assert lifetime == Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
 
 
-class BrokenCache:
-    """A cache server that is down."""
-
-    def __init__(self, *args: Any) -> None: ...
-
-    def get(self, *args: Any) -> None:
-        raise ConnectionError
-
-    add = set = incr = get_many = get
-
-    def close(self) -> None: ...
-
-
-@pytest.fixture
-def broken_cache(settings) -> None:
-    settings.CACHES = {"default": {"BACKEND": f"{__name__}.BrokenCache"}}
-
-
-def test_a_cache_that_fails_costs_speed_only(browser: Browser, broken_cache: None) -> None:
-    assert browser.outcome() == "signed_in"
-
-
 def test_while_the_cache_is_down_a_process_keeps_documents_itself(broken_cache: None, caplog) -> None:
     """A forged token a second would otherwise be a request to the OP a second, and each login four."""
-    documents.own.clear()
+    shared_cache.own.clear()
     source = Source()
     assert [read(source), read(source)] == ["edition 1", "edition 1"]
     assert [refetch(source) for _ in range(11)][-2:] == ["edition 11", None]
-    assert [documents.once("this", 10), documents.once("this", 10)] == [True, False]
+    assert [shared_cache.once("this", 10), shared_cache.once("this", 10)] == [True, False]
     assert "cache failed: ConnectionError" in caplog.text
-
-
-def test_a_cache_that_hangs_is_left_alone_for_ten_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, asked = [100.0], list[float]()
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(documents, "_silent_until", 0.0)
-
-    def hang() -> None:
-        asked.append(now[0])
-        now[0] += 0.5
-        raise TimeoutError
-
-    for _ in range(12):
-        with pytest.raises(documents.CacheError):
-            documents.ask_cache(hang)
-        now[0] += 0.5
-    assert asked == [100.0, 105.5]
-    with pytest.raises(documents.CacheError):
-        documents.ask_cache(hang, even_if_silent=True)
-    assert len(asked) == 3

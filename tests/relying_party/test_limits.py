@@ -232,8 +232,7 @@ def test_a_login_costs_one_look_into_the_cache(
     assert operations[1] == sorted([*operations[0], "get_many"])
 
 
-def test_while_the_cache_is_down_each_process_counts_alone(op: OP, browser: Browser, settings: Any) -> None:
-    settings.CACHES = {"default": {"BACKEND": "tests.relying_party.test_documents.BrokenCache"}}
+def test_while_the_cache_is_down_each_process_counts_alone(op: OP, browser: Browser, broken_cache: None) -> None:
     assert fail(op, times=5) == [*[FAILED] * 3, CLOSED, CLOSED]
     assert status(browser, ELSEWHERE) == IN
 

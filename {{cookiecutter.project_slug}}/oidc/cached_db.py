@@ -14,7 +14,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends import cached_db, db
 from django.core.cache.backends.base import BaseCache
 
-from oidc.internal.documents import CacheError, ask_cache
+from oidc.internal import shared_cache
+from oidc.internal.shared_cache import CacheError
 
 COPY_SECONDS = 5 * 60
 # Longer than any request that has read the session before it ended.
@@ -34,7 +35,7 @@ class SessionStore(cached_db.SessionStore):
         """Return what the session holds; nothing if it has ended."""
         with suppress(CacheError):
             self._set_marks()
-            found = ask_cache(self._cache.get_many, [self.cache_key, mark := MARK + str(self.session_key)])
+            found = shared_cache.ask(self._cache.get_many, [self.cache_key, mark := MARK + str(self.session_key)])
             if mark in found:
                 self._session_key = None
                 return {}
@@ -46,14 +47,16 @@ class SessionStore(cached_db.SessionStore):
         with suppress(CacheError):
             seconds = min(COPY_SECONDS, self.get_expiry_age(expiry=row.expire_date))
             # Not in place of what another request has saved meanwhile.
-            ask_cache(self._cache.add, self.cache_key, data, seconds)
+            shared_cache.ask(self._cache.add, self.cache_key, data, seconds)
         return data
 
     def save(self, must_create: bool = False) -> None:
         """Save to the database, then the copy; raises as Django's does."""
         db.SessionStore.save(self, must_create)
         with suppress(CacheError):
-            ask_cache(self._cache.set, self.cache_key, dict(self.items()), min(COPY_SECONDS, self.get_expiry_age()))
+            shared_cache.ask(
+                self._cache.set, self.cache_key, dict(self.items()), min(COPY_SECONDS, self.get_expiry_age())
+            )
 
     def delete(self, session_key: str | None = None) -> None:
         """End a session, this one if none is named: at once in every process."""
@@ -68,6 +71,6 @@ class SessionStore(cached_db.SessionStore):
     def _set_marks(self, *, even_if_silent: bool = False) -> None:
         for key, ended_at in list(_unmarked.items()):
             if time.monotonic() - ended_at < COPY_SECONDS:
-                ask_cache(self._cache.set, MARK + key, 1, MARK_SECONDS, even_if_silent=even_if_silent)
-                ask_cache(self._cache.delete, self.cache_key_prefix + key)
+                shared_cache.ask(self._cache.set, MARK + key, 1, MARK_SECONDS, even_if_silent=even_if_silent)
+                shared_cache.ask(self._cache.delete, self.cache_key_prefix + key)
             _unmarked.pop(key, None)

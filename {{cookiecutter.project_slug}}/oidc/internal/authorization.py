@@ -20,7 +20,7 @@ from django.utils.encoding import iri_to_uri
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import discovery, documents, redirects, trace
+from oidc.internal import discovery, redirects, shared_cache, trace
 from oidc.internal.conf import conf
 
 MAX_AGE_SECONDS = 10 * 60
@@ -104,7 +104,7 @@ def take(request: HttpRequest, state: str) -> Attempt:
         raise LoginError(errors.ATTEMPT_UNKNOWN, "the attempt is of another release of this site") from error
     if attempt.state != state:
         raise LoginError(errors.ATTEMPT_UNKNOWN, "the attempt has another state")
-    if not documents.once(f"oidc:attempt:{hashlib.sha256(state.encode()).hexdigest()}", COOKIE_SECONDS):
+    if not shared_cache.once(f"oidc:attempt:{hashlib.sha256(state.encode()).hexdigest()}", COOKIE_SECONDS):
         raise LoginError(errors.ATTEMPT_UNKNOWN, "the attempt was used before")
     return attempt
 

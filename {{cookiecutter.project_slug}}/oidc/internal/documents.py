@@ -1,8 +1,7 @@
 """Documents of the OP, kept in the cache that all processes of the site share.
 
 A document is fresh for a while, then refreshed by whoever comes first; while the OP is down the old one serves on.
-While the cache is down each process keeps what it needs itself, so that neither a login nor the OP suffers. Whoever
-serves a request asks the cache once for each document.
+Whoever serves a request asks the cache once for each document.
 """
 
 import hashlib
@@ -12,29 +11,19 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from django.core.cache import cache
-from django.core.cache.backends.locmem import LocMemCache
 from django.core.signals import request_finished, request_started
 from django.dispatch import Signal, receiver
 
 from oidc.errors import LoginError
+from oidc.internal.shared_cache import cached, once
 
 logger = logging.getLogger(__name__)
 
 REFRESH_FLOOR_SECONDS = 30
 REFETCHES = 10
 FAILED_SECONDS = 5
-# A cache that fails is left alone for so many times as long as that took: refused connections cost nothing, others do.
-SILENCE = 10
-_silent_until = 0.0
-# Stands in for the shared cache while it is down.
-own = LocMemCache("oidc", {})
 # What the request that is being served has read, by key; None outside of requests.
 _read: ContextVar[dict[str, Any] | None] = ContextVar("oidc_documents", default=None)
-
-
-class CacheError(Exception):
-    """The shared cache is down."""
 
 
 @receiver([request_started, request_finished])
@@ -93,29 +82,6 @@ def replaced(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetim
     return _store(_key(kind, url), fetch(url), lifetime.kept)
 
 
-def once(key: str, seconds: int) -> bool:
-    """Tell whether this is the first call for `key` in `seconds`, in any process of the site."""
-    return bool(cached("add", key, 1, seconds))
-
-
-def ask_cache(operation: Callable[..., Any], *arguments: Any, even_if_silent: bool = False) -> Any:
-    """Return what an operation of the shared cache returns.
-
-    Raises `CacheError`: for a while after a slow failure at once, unless `even_if_silent`.
-    """
-    global _silent_until
-    began = time.monotonic()
-    if began < _silent_until and not even_if_silent:
-        raise CacheError
-    try:
-        return operation(*arguments)
-    except Exception as error:
-        failed = time.monotonic()
-        _silent_until = failed + SILENCE * (failed - began)
-        logger.warning("cache failed: %s", type(error).__name__)
-        raise CacheError from error
-
-
 def _key(kind: str, url: str) -> str:
     return f"oidc:{kind}:{hashlib.sha256(url.encode()).hexdigest()}"
 
@@ -129,11 +95,3 @@ def _remember(key: str, value: Any) -> Any:
     if (read := _read.get()) is not None:
         read[key] = value
     return value
-
-
-def cached(operation: str, *arguments: Any) -> Any:
-    """Return what a method of the cache returns, or while that is down the one of this process's own."""
-    try:
-        return ask_cache(getattr(cache, operation), *arguments)
-    except CacheError:
-        return getattr(own, operation)(*arguments)

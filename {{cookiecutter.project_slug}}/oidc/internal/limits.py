@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import authorization, documents
+from oidc.internal import authorization, shared_cache
 from oidc.internal.conf import conf
 
 SECONDS = 60
@@ -42,16 +42,16 @@ def exchange(request: HttpRequest) -> Iterator[None]:
         if error.reason not in (errors.OP_UNREACHABLE, errors.OP_TIMEOUT):
             _last_failure = _minute()
             for key in _bounds(request):
-                documents.cached("add", key, 0, 2 * SECONDS)
+                shared_cache.cached("add", key, 0, 2 * SECONDS)
                 with suppress(ValueError):  # the cache has gone down between the two
-                    documents.cached("incr", key)
+                    shared_cache.cached("incr", key)
         raise
 
 
 def check(request: HttpRequest) -> None:
     """Raise `LoginError` (TOO_MANY_FAILURES) for a client that has failed as often as it may in this minute."""
     bounds = _bounds(request)
-    counts = documents.cached("get_many", bounds) if bounds else {}
+    counts = shared_cache.cached("get_many", bounds) if bounds else {}
     if reached := [bound for key, bound in bounds.items() if counts.get(key, 0) >= bound]:
         raise LoginError(errors.TOO_MANY_FAILURES, f"{reached[0]} in this minute, now from {address_of(request)}")
 

@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import documents
+from oidc.internal import shared_cache
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import LEEWAY, is_time
 from oidc.internal.verification import Login
@@ -73,7 +73,7 @@ def begin(request: HttpRequest, user: Any, login: Login, since: datetime | None 
         return
     # First write, then read: whoever obeys a logout token does the same, so that one of the two sees the other.
     meanwhile = [(spent.subject, spent.sid) for spent in SpentToken.objects.filter(at__gte=since)]
-    ended_at = documents.cached("get", _note(row.sid), 0) if conf.OIDC_FRONTCHANNEL_LOGOUT else 0
+    ended_at = shared_cache.cached("get", _note(row.sid), 0) if conf.OIDC_FRONTCHANNEL_LOGOUT else 0
     meanwhile += [("", row.sid)] if ended_at > since.timestamp() else []
     for subject, sid in meanwhile:
         end(row.issuer, subject=subject, sid=sid)
@@ -230,7 +230,7 @@ def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
 
 def note_end(sid: str) -> None:
     """Note that a login that is being finished must not begin `sid`: in the cache, as anybody can say so in a frame."""
-    documents.cached("set", _note(sid), time.time(), LEASE.total_seconds())
+    shared_cache.cached("set", _note(sid), time.time(), LEASE.total_seconds())
 
 
 def stored(session_key: str | None) -> SessionBase:

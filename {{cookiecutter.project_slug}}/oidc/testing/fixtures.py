@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from oidc.backends import OIDCAuthenticationBackend
-from oidc.internal import documents, session, transport
+from oidc.internal import session, shared_cache, transport
 from oidc.internal.verification import Login
 from oidc.models import Identity
 from oidc.testing.browser import Browser
@@ -25,7 +25,7 @@ def op(settings: Any) -> Iterator[OP]:
     op.faults["/token"] = dead  # from oidc.testing.op, as slow, responds({...}, status=400)
     """
     cache.clear()
-    documents.own.clear()
+    shared_cache.own.clear()
     transport.forget_breakers()
     with OP(site_url=settings.SITE_URL) as op:
         settings.OIDC_OP_ISSUER, settings.OIDC_RP_SIGN_ALGO = op.issuer, "RS256"

@@ -1,7 +1,9 @@
 """compose.yaml of a site: it is valid, and what it describes works, with people at a real Keycloak."""
 
 import json
+import os
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -201,6 +203,25 @@ def test_keycloak_changes_its_key_and_nobody_notices(serving: Serving, person) -
     page = person("sam")
     page.wait_for_url(f"{serving.url}/profile/")
     assert "sam@example.org" in page.inner_text("main")
+
+
+@once
+def test_a_new_client_secret_comes_with_a_reload_and_sessions_go_on(serving: Serving, person) -> None:
+    """As the runbook says, of a provider that has one secret only: logins fail in between, and nothing else does."""
+    before = person("sam")
+    before.wait_for_url(f"{serving.url}/profile/")
+    [client] = serving.admin("GET", "/clients?clientId=site")
+    secret = serving.admin("POST", f"/clients/{client['id']}/client-secret")["value"]
+    assert "Login failed" in person("ada").inner_text("main")
+    assert "reason=client_refused" in serving.logs()
+    (serving.stack.here.secrets / "client_secret").write_text(secret)
+    booted = serving.logs().count("Booting worker")
+    for replica in serving.replicas:
+        os.kill(replica.process.pid, signal.SIGHUP)
+    while serving.logs().count("Booting worker") < booted + len(serving.replicas):
+        time.sleep(0.1)
+    person("ada").wait_for_url(f"{serving.url}/profile/")
+    assert is_signed_in(serving, before)
 
 
 @once

@@ -140,6 +140,21 @@ def test_a_login_that_waits_for_the_op_is_finished_before_the_process_ends(servi
             assert server.process.wait(30) == 0
 
 
+def test_pages_come_while_more_logins_wait_for_the_op_than_there_are_threads(serving) -> None:
+    url = free_url()
+    with OP(site_url=url) as op, ThreadPoolExecutor(6) as elsewhere:
+        client = {"OIDC_OP_ISSUER": op.issuer, "OIDC_RP_CLIENT_ID": op.client[0], "OIDC_RP_CLIENT_SECRET": op.client[1]}
+        with serving(url, "--workers", "1", "--threads", "2", **client):
+            people = [Browser(op, url=url) for _ in range(6)]
+            parameters = [op.grant(person.leave("/profile/").headers["Location"]) for person in people]
+            op.latency = 1
+            callbacks = [elsewhere.submit(one.come_back, sent) for one, sent in zip(people, parameters, strict=True)]
+            wait_until(lambda: len(op.asked("/token")) == len(people))
+            assert [requests.get(url, timeout=30).status_code for _ in range(5)] == [200] * 5
+            assert not any(callback.done() for callback in callbacks)
+            assert {callback.result(30).headers["Location"] for callback in callbacks} == {"/profile/"}
+
+
 def test_ctrl_c_ends_it_at_once_under_load_too(serving) -> None:
     for _ in range(4):
         url = free_url()

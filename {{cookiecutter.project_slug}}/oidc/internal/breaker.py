@@ -16,7 +16,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from oidc import errors
+from oidc import errors, threads
 from oidc.errors import LoginError
 
 # All in seconds. An endpoint that was never asked counts as slow, so that it is not taken for one that hangs.
@@ -119,8 +119,9 @@ class Breaker:
         self._wanted_at = time.monotonic()
         if self._error or self._wanted_at - self._heard_at > seconds:
             self.ask()
-            while self._is_asking and not self._error and time.monotonic() - self._wanted_at < MOMENT:
-                time.sleep(0.01)
+            with threads.waiting():
+                while self._is_asking and not self._error and time.monotonic() - self._wanted_at < MOMENT:
+                    time.sleep(0.01)
         return self._error is None
 
     def stop(self) -> None:

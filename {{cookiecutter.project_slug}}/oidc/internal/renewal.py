@@ -19,7 +19,7 @@ from threading import BoundedSemaphore
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from oidc import errors
+from oidc import errors, threads
 from oidc.errors import LoginError
 from oidc.internal import authorization, discovery, provider, redirects, session, trace, verification
 from oidc.internal.authorization import Attempt
@@ -146,7 +146,8 @@ def _is_renewed_meanwhile(request: HttpRequest) -> bool:
         try:
             until = time.monotonic() + MAX_WAIT_SECONDS
             while session.is_being_renewed(request.session) and time.monotonic() < until:
-                time.sleep(POLL_SECONDS)
+                with threads.waiting():
+                    time.sleep(POLL_SECONDS)
         finally:
             _places.release()
     # Also without waiting: it may have been renewed since this request has read it.

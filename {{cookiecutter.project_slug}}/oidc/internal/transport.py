@@ -30,7 +30,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout
 from urllib3.util.ssl_ import create_urllib3_context
 
-from oidc import errors
+from oidc import errors, threads
 from oidc.errors import LoginError, shorten
 from oidc.internal.breaker import Breaker
 from oidc.internal.conf import conf
@@ -38,7 +38,8 @@ from oidc.internal.token_rules import json_object
 from oidc.signals import op_asked, op_changed
 
 MAX_BYTES = 512 * 1024
-MAX_THREADS = 64
+# More than wait at the same time: those that are left alone by their callers take a moment to end.
+MAX_THREADS = 2 * threads.MOST_WAITING
 # A firewall may have forgotten a connection after a while without telling anybody.
 MAX_IDLE_SECONDS = 20.0
 HEADERS = {
@@ -171,7 +172,8 @@ class Call:
         # With its context, in which the id of a request is, and a trace that a site may have.
         _threads(os.getpid()).submit(copy_context().run, self._run)
         try:
-            return wait(self.future, self.seconds)
+            with threads.waiting():
+                return wait(self.future, self.seconds)
         except TimeoutError as error:
             detail = f"no response in {time.monotonic() - began:.1f} s"
             raise LoginError(errors.OP_TIMEOUT, detail, endpoint=self.endpoint) from error
@@ -337,7 +339,7 @@ class _Adapter(HTTPAdapter):
 # A forked process must not share sockets and threads with its parent, so the process id is part of each key.
 @lru_cache
 def _threads(process: int) -> ThreadPoolExecutor:
-    """Return the threads that send requests: as many as wait, and no server has as many threads as that."""
+    """Return the threads that send requests."""
     return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="oidc-http")
 
 

@@ -15,9 +15,11 @@ import pytest
 import requests
 
 from oidc.testing.browser import Browser
-from oidc.testing.op import OP
+from oidc.testing.op import OP, slow
 from tests.sites import services
 from tests.sites.site import Site, free_port
+
+PEOPLE = 24
 
 
 @dataclass
@@ -48,6 +50,8 @@ class Running:
     database: Part
     cache: Part
     op: OP
+    site: Site
+    environment: dict[str, str]
 
     def browser(self, sid: str = "") -> Browser:
         """Return the browser of a person who is logged in, with a name for the session at the OP if there is one."""
@@ -92,7 +96,7 @@ def running(installed, require) -> Iterator[Running]:
         for command in (["migrate"], ["collectstatic", "--no-input"]):
             site.run("uv", "run", "manage.py", *command, **environment)
         server = stack.enter_context(site.running("uv", "run", "gunicorn", "config.wsgi", url=url, **environment))
-        yield Running(database, cache, op)
+        yield Running(database, cache, op, site, environment)
         # Not by Ctrl-C: gunicorn's threaded worker then often hangs until its master kills it.
         server.end()
 
@@ -127,6 +131,29 @@ def test_a_site_that_was_asked_while_the_database_was_down_is_back_with_it(runni
     while requests.get(f"{browser.url}/readyz", timeout=30).status_code != 200:
         assert time.monotonic() < deadline, "the pool does not connect again"
     assert statuses(browser) == {200}
+
+
+def test_more_renewals_wait_for_the_op_than_there_are_connections_and_the_database_responds(running: Running) -> None:
+    """The pool of a process has 16 of them: who waits gives its own back, and its thread to another request."""
+    url = f"http://localhost:{(port := free_port())}"
+    with OP(site_url=url) as op, ThreadPoolExecutor(PEOPLE) as threads:
+        renewal = {"OIDC_RENEWAL": "refresh_token", "OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS": "1"}
+        renewal["OIDC_RP_SCOPES"] = "openid email profile offline_access"
+        here = {"SITE_URL": url, "BIND": f"127.0.0.1:{port}", "OIDC_OP_ISSUER": op.issuer, **renewal}
+        command = ("uv", "run", "gunicorn", "config.wsgi")
+        with running.site.running(*command, url=url, **running.environment | here) as server:
+            people = [Browser(op, url=url) for _ in range(PEOPLE)]
+            for person in people:
+                assert person.come_back(op.grant(person.leave("/profile/").headers["Location"])).status_code == 302
+            time.sleep(1)
+            op.faults["/token"] = slow
+            pages = [threads.submit(person.request, "get", "/profile/") for person in people]
+            while len(op.asked("/token")) < 2 * PEOPLE and not all(page.done() for page in pages):
+                time.sleep(0.01)
+            ready = requests.get(f"{url}/readyz", timeout=30)
+            assert (len(op.asked("/token")), ready.status_code) == (2 * PEOPLE, 200)
+            assert {page.result(60).status_code for page in pages} == {200}
+            server.end()
 
 
 def test_sessions_and_attempts_survive_a_restart_of_the_cache_that_empties_it(running: Running) -> None:

@@ -35,7 +35,7 @@ class CleanLogger(Logger):
         if self.access_log_enabled:
             told = {
                 "client": environ.get("REMOTE_ADDR", ""),
-                "status": resp.status_code,
+                "status": int(str(resp.status or 0).split()[0]),  # gunicorn's own errors have no `status_code`
                 "bytes": resp.sent,
                 "ms": round(1000 * request_time.total_seconds()),
             }
@@ -76,7 +76,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: object, worker: Any) -> None:
     """Let a worker read the code of the site itself, so that SIGHUP brings new code; Ctrl-C ends it as SIGTERM does."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "oidc"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "oidc" and not worker.cfg.preload_app]:
         del sys.modules[name]  # the logger of the main process has it
     worker.log.setup(worker.cfg)
     # gunicorn's own handler waits for a lock that the worker may hold itself.

@@ -1,7 +1,9 @@
 """A request that waits for the OP holds neither a thread that serves pages nor a connection to the database."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any
@@ -149,23 +151,65 @@ def test_a_thread_that_ends_closes_its_connection(pool: Threads, op_responds: th
     assert in_time(lambda: sum(wrapper.connection is not None for wrapper in found) <= PLACES)
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("is_pooled", "is_in_transaction", "goes_back"),
-    [(True, False, True), (False, False, False), (True, True, False)],
-    ids=["pooled", "not-pooled", "in-a-transaction"],
+    ("vendor", "is_pooled", "state", "gives_back", "gives_up"),
+    [
+        pytest.param("postgresql", True, {}, True, True, id="pooled"),
+        pytest.param("postgresql", True, {"in_atomic_block": True}, False, True, id="in-a-transaction"),
+        pytest.param("postgresql", True, {"autocommit": False}, False, True, id="without-autocommit"),
+        pytest.param("sqlite", False, {}, False, True, id="sqlite"),
+        pytest.param("postgresql", False, {}, False, False, id="a-connection-for-each-thread"),
+    ],
 )
 def test_a_connection_of_a_pool_goes_back_while_a_request_waits(
-    monkeypatch: pytest.MonkeyPatch, is_pooled: bool, is_in_transaction: bool, goes_back: bool
+    pool: Threads, vendor: str, is_pooled: bool, state: dict[str, bool], gives_back: bool, gives_up: bool
 ) -> None:
-    """Else few logins would take all connections while they wait, and pages would have none."""
+    """Else few logins would take all connections while they wait, of the pool or of the server."""
     gone_back: list[str] = []
-    monkeypatch.setattr(connections["default"], "close", lambda: gone_back.append("default"))
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", is_pooled)
-    monkeypatch.setattr(connections["default"], "in_atomic_block", is_in_transaction)
+
+    def handle_a_request() -> int:
+        own = connections["default"]
+        own.__dict__ |= {"vendor": vendor, "autocommit": True, "in_atomic_block": False, **state}
+        own.settings_dict = {**own.settings_dict, "OPTIONS": {"pool": True} if is_pooled else {}}
+        own.close = lambda: gone_back.append("default")
+        try:
+            with threads.waiting(), pool._lock:
+                return pool._free
+        finally:
+            del connections["default"]
+
+    assert pool.submit(handle_a_request).result(20) == (PLACES if gives_up else PLACES - 1)
+    assert bool(gone_back) is gives_back
+
+
+def test_a_command_keeps_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be in the middle of reading rows, and takes no place of a page."""
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", True)
+    monkeypatch.setattr(connections["default"], "close", pytest.fail)
     with threads.waiting():
-        assert bool(gone_back) is goes_back
-    monkeypatch.undo()
+        pass
+
+
+def test_a_thread_keeps_nothing_of_what_it_has_done(pool: Threads) -> None:
+    """A request and its response would stay in memory until the next one, or until garbage is looked for."""
+
+    class Request:
+        def fail(self) -> None:
+            raise ValueError
+
+        def succeed(self) -> None: ...
+
+    kept = []
+    gc.disable()
+    try:
+        for name in ("fail", "succeed"):
+            call = getattr(Request(), name)
+            kept.append(weakref.ref(call.__self__))
+            pool.submit(call).exception(20)
+            del call
+        assert in_time(lambda: [ref() for ref in kept] == [None, None])
+    finally:
+        gc.enable()
 
 
 def test_a_request_to_the_op_gives_up_the_place(pool: Threads, op: OP, settings: Any) -> None:

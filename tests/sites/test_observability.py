@@ -3,12 +3,14 @@
 import json
 import re
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -121,6 +123,14 @@ def test_the_id_of_the_proxy_is_in_each_line_of_a_request_and_in_the_response(se
     }
     assert lines[-1]["bytes"] > 0
     assert 0 <= lines[-1]["ms"] < 60_000
+
+
+def test_a_request_that_gunicorn_itself_refuses_has_a_response_and_a_line(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", urlsplit(served.url).port), timeout=10) as connection:
+        connection.sendall(b"GET /broken HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+    [line] = [line for line in served.lines() if line["message"] == "GET /broken"]
+    assert (line["logger"], line["status"]) == ("gunicorn.access", 400)
 
 
 def test_lines_that_belong_to_no_request_have_no_id(served: Served) -> None:

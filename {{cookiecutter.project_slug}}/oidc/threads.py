@@ -82,17 +82,20 @@ class Threads(Executor):
             if self._idle:
                 self._idle.pop().put(job)
             else:
+                # A thread keeps its arguments as long as it lives, so the job is none of them.
+                inbox: SimpleQueue[Job | None] = SimpleQueue()
+                inbox.put(job)
                 try:
-                    threading.Thread(target=self._work, args=(job,), name="request", daemon=True).start()
-                except RuntimeError:  # the machine gives no more threads, so it waits for one that there is
+                    threading.Thread(target=self._work, args=(inbox,), name="request", daemon=True).start()
+                except (RuntimeError, MemoryError):  # the machine gives no more, so it waits for one that there is
                     self._jobs.appendleft(job)
                     return
             self._free -= 1
 
-    def _work(self, job: Job | None) -> None:
+    def _work(self, inbox: SimpleQueue[Job | None]) -> None:
         """Do one job after another, and end when there are more threads than places that have nothing to do."""
         _this_thread.pool = self
-        inbox: SimpleQueue[Job | None] = SimpleQueue()
+        job = inbox.get()
         while job:
             _do(*job)
             job = None  # else it would be kept until the next one comes
@@ -115,17 +118,24 @@ def _do(future: Future[Any], call: Callable[[], Any]) -> None:
             result = call()
         except BaseException as error:  # noqa: BLE001 - as every executor does: whoever has the future gets it
             future.set_exception(error)
+            del future  # whose exception has a traceback, which has this frame
         else:
             future.set_result(result)
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Let others have what this thread needs to handle a request, while it waits for the OP."""
-    for connection in connections.all(initialized_only=True):
-        if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
-            connection.close()
+    """Let others have what this thread needs to handle a request, while it waits for the OP.
+
+    Where a database server has a connection for each thread, the place is kept: a server takes so many and no more.
+    """
     pool: Threads | None = getattr(_this_thread, "pool", None)
+    for connection in connections.all() if pool else ():
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            if connection.autocommit and not connection.in_atomic_block:
+                connection.close()
+        elif connection.vendor != "sqlite":
+            pool = None
     if pool is None or not pool.give_up_place():
         yield
         return

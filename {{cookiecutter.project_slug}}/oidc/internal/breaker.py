@@ -1,9 +1,9 @@
 """Whether an endpoint of the OP responds: learned from requests, and asked again in the background.
 
 A request that waits for longer than responses take here, while nobody else gets one, opens the breaker: everybody who
-waits is released, and whoever comes is refused at once. The more wait, the sooner that happens, because each of them
-holds a thread that serves pages. No such thread finds out whether the endpoint is back; one of this module does, twice
-a second while somebody asks.
+waits is released, and whoever comes is refused at once. The more wait, the sooner that happens, because a process has
+no end of threads. None that serves pages finds out whether the endpoint is back; one of this module does, twice a
+second while somebody asks.
 
 Some endpoints respond to a GET and swallow what matters. There a request that is refused lends itself instead: it is
 sent in the background, and whoever tries next is served.

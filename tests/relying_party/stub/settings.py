@@ -53,6 +53,8 @@ if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
     CACHES["default"]["LOCATION"] = CACHES["default"]["LOCATION"].removesuffix("/0") + f"/{number}"
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}
+else:
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 16, "timeout": 5}}
 AUTHENTICATION_BACKENDS = ["tests.relying_party.stub.backends.Backend"]
 LOGIN_URL = "oidc_authentication_init"
 LOGIN_REDIRECT_URL = "/"

@@ -52,15 +52,15 @@ def longest(lines: dict[str, int]) -> str:
     return "\n".join(f"{number:6} {name}" for name, number in [*folders.most_common(), *Counter(lines).most_common(20)])
 
 
-def test_the_site_has_at_most_130_files_and_9900_lines(lines: dict[str, int]) -> None:
+def test_the_site_has_at_most_130_files_and_9950_lines(lines: dict[str, int]) -> None:
     assert len(lines) <= 130, "\n".join(lines)
-    assert sum(lines.values()) <= 9_900, longest(lines)
+    assert sum(lines.values()) <= 9_950, longest(lines)
 
 
-def test_containers_and_kubernetes_take_at_most_12_files_and_580_lines(lines: dict[str, int]) -> None:
+def test_containers_and_kubernetes_take_at_most_12_files_and_600_lines(lines: dict[str, int]) -> None:
     files = {name: number for name, number in lines.items() if name.startswith(CONTAINERS)}
     assert len(files) <= 12, "\n".join(files)
-    assert sum(files.values()) <= 580, longest(files)
+    assert sum(files.values()) <= 600, longest(files)
 
 
 def test_the_team_owns_at_most_2500_lines(lines: dict[str, int]) -> None:

@@ -235,6 +235,35 @@ def test_an_endpoint_that_swallows_only_requests_is_not_taken_for_one_that_is_ba
     assert in_time(lambda: browser.outcome() == "signed_in", 10)
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_that_says_that_the_op_is_down_is_believed(browser: Browser, op: OP, status: int) -> None:
+    """Else a person would be sent to the gateway's page, and `/readyz` would know nothing."""
+    parameters = op.grant(browser.leave().headers["Location"])
+    op.faults = dict.fromkeys(op.endpoints, responds(b"<p>Bad Gateway", "text/html", status=status))
+    assert browser.come_back(parameters).status_code == 503
+    assert browser.refusals[-1]["reason"] is errors.OP_UNAVAILABLE
+    assert in_time(lambda: transport.silent_endpoints() == [f"{op.issuer}/token"])
+    assert browser.get("/oidc/authenticate/").status_code == 503
+    op.faults.clear()
+    assert in_time(lambda: browser.outcome() == "signed_in", 10)
+
+
+def test_nobody_can_provoke_that_the_op_is_taken_for_down(browser: Browser, op: OP) -> None:
+    """Some firewalls have such a response to a code that they do not like."""
+
+    def refuse_posts(handler: Handler) -> None:
+        status = 503 if handler.command == "POST" else 405
+        responds(b"<p>Attack!", "text/html", status=status)(handler)
+
+    op.faults["/token"] = refuse_posts
+    for _ in range(3):
+        assert browser.outcome() == "op_unavailable"
+    time.sleep(1)
+    assert transport.silent_endpoints() == []
+    op.faults.clear()
+    assert browser.outcome() == "signed_in"
+
+
 def test_an_endpoint_that_has_become_slow_is_found_out_to_respond(closed: Breaker) -> None:
     def slow_probe(seconds: float) -> None:
         time.sleep(min(seconds, 0.5))

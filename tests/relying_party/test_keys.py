@@ -236,7 +236,7 @@ def test_documents_are_read_again_after_an_hour(browser: Browser, op: OP, later,
 
 
 @pytest.mark.parametrize("path", ["/jwks", DISCOVERY])
-@pytest.mark.parametrize("fault", [dead, responds(b"<html>", "text/html", status=503)], ids=["dead", "broken"])
+@pytest.mark.parametrize("fault", [dead, responds(b"<html>", "text/html", status=500)], ids=["dead", "broken"])
 def test_old_documents_serve_while_the_op_is_down(browser: Browser, op: OP, later, path: str, fault) -> None:
     browser.outcome()
     later(hours=1)

@@ -328,6 +328,12 @@ def test_while_the_op_is_down_no_request_waits_for_it(due: Browser, op: OP) -> N
     assert time.monotonic() - started < 2
 
 
+def test_a_person_is_not_sent_to_a_gateway_that_says_that_the_op_is_down(due: Browser, op: OP) -> None:
+    op.faults = dict.fromkeys(op.endpoints, responds(b"<p>Bad Gateway", "text/html", status=502))
+    transport.forget_breakers()
+    assert due.get(PAGE).status_code == 200
+
+
 def test_after_the_grace_period_the_page_says_that_the_op_is_down(overdue: Browser, op: OP) -> None:
     take_down(op)
     page = unescape(overdue.get(PAGE).content.decode())

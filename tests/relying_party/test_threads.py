@@ -137,17 +137,18 @@ def test_a_thread_that_ends_closes_its_connection(pool: Threads, op_responds: th
     """Each thread of Django has its own, and a database has no end of them."""
     found: list[Any] = []
 
-    def ask_the_database() -> None:
+    def wait_and_ask() -> None:
         wait_for(op_responds)
         connection.ensure_connection()
         found.append(connection._connections["default"])
 
-    waiting = [pool.submit(ask_the_database) for _ in range(3 * PLACES)]
+    begun = [pool.submit(wait_and_ask) for _ in range(3 * PLACES)]
+    assert in_time(lambda: pool._waiting == len(begun))
     op_responds.set()
-    for future in waiting:
+    for future in begun:
         future.result(20)
-    assert len(found) == 3 * PLACES
-    assert in_time(lambda: sum(wrapper.connection is not None for wrapper in found) <= PLACES)
+    assert len({id(of_thread) for of_thread in found}) == len(begun)
+    assert in_time(lambda: sum(of_thread.connection is not None for of_thread in found) <= PLACES)
 
 
 @pytest.mark.parametrize(

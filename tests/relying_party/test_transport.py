@@ -46,7 +46,8 @@ HTML = responds(b"<!doctype html><title>Login</title>", "text/html")
         pytest.param(responds([]), "op_response", id="list"),
         pytest.param(responds(b'{"a": NaN}'), "op_response", id="not-quite-json"),
         pytest.param(responds(b"[" * 100_000), "op_response", id="deep"),
-        pytest.param(responds({}, status=500), "op_response", id="error-500"),
+        pytest.param(responds({}, status=500), "op_unavailable", id="error-500"),
+        pytest.param(responds(b"<p>Bad Gateway", "text/html", status=502), "op_unavailable", id="gateway"),
     ],
 )
 def test_an_op_that_fails_is_told_from_an_op_that_refuses(

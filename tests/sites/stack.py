@@ -24,6 +24,8 @@ master_process off;
 pid {folder}/nginx.pid;
 events {{}}
 http {{
+  # As nginx's image has it: with the query, and so with codes.
+  access_log {folder}/of_image.log combined;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;

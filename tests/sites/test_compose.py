@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,19 @@ def test_every_name_and_file_in_it_exists(site: Site) -> None:
     template = (site.folder / "deploy" / "nginx.conf").read_text()
     assert set(re.findall(r"\$\{([A-Z_0-9]+)\}", template)) == proxy.keys()
     assert {"site-1", "site-2"} == set(re.findall(r"server (site-\d):8000;", proxy["SITE_SERVERS"]))
+
+
+def test_no_part_can_get_the_fixed_address_of_another(site: Site) -> None:
+    """The parts of a network get addresses in any order, so what nginx has looked up would lead elsewhere."""
+    described = compose(site)
+    [network] = described["networks"]["front"]["ipam"]["config"]
+    of_others = ip_network(network["ip_range"])
+    attached = [part["networks"] for part in described["services"].values() if "front" in part["networks"]]
+    fixed = [ip_address(networks["front"]["ipv4_address"]) for networks in attached if isinstance(networks, dict)]
+    # What runs once, migrate, needs none.
+    assert len(attached) == len(fixed) + 1
+    assert len(fixed) == len(set(fixed))
+    assert all(address in ip_network(network["subnet"]) and address not in of_others for address in fixed)
 
 
 def test_secrets_are_made_once_and_git_ignores_them(site: Site) -> None:
@@ -236,7 +250,8 @@ def test_logins_are_limited_for_each_client_and_pages_are_not(serving: Serving) 
         pages = Counter(threads.map(lambda _: serving.get("/").status_code, range(80)))
     assert pages == {200: 80}
     log = serving.stack.proxy_log
-    written = log.read_text() + log.with_name("error.log").read_text() + serving.logs()
+    of_image = log.with_name("of_image.log").read_text()
+    written = log.read_text() + log.with_name("error.log").read_text() + of_image + serving.logs()
     assert '"GET /oidc/callback/" 429' in written
     assert code not in written
     # Whoever waits gets in again, and others never noticed: the limit is for each address of this site.

@@ -79,7 +79,7 @@ OP_ERROR = Reason("op_error", 400, _("The sign-in service could not complete the
     "See the OP's own error. Often it does not know the redirect URI, SITE_URL/oidc/callback/.", Kind.MISCONFIGURED)
 # Reaching the OP
 OP_UNAVAILABLE = Reason("op_unavailable", 503, _("The sign-in service has a problem of its own at the moment."),
-    _LATER, "The OP sent server_error or temporarily_unavailable: look into its own log.", Kind.OUTAGE)
+    _LATER, "HTTP 500 or more, server_error or temporarily_unavailable: see its log, or its gateway's.", Kind.OUTAGE)
 OP_UNREACHABLE = Reason("op_unreachable", 503, _("The sign-in service cannot be reached at the moment."), _LATER,
     "Check OIDC_OP_ISSUER, DNS, OIDC_PROXY, the firewall and the TLS certificate (OIDC_OP_CA_BUNDLE).", Kind.OUTAGE)
 OP_TIMEOUT = Reason("op_timeout", 504, _("The sign-in service did not respond in time."), _LATER,

@@ -47,6 +47,9 @@ HEADERS = {
     "Accept": "application/json, application/jwt",
     "Accept-Encoding": "identity",  # unpacking could take any time and space
 }
+# What a gateway says of an OP that is down. Some firewalls say so of a code that they do not like, so that no login may
+# be judged by it, but what this site asks by itself.
+OF_GATEWAYS = {502, 503, 504}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # Nothing has come back, not even the head of a response.
 _NO_RESPONSE = (NewConnectionError, ProtocolError, ProxyError, SSLError)
@@ -70,7 +73,8 @@ class Response:
 
     def unusable(self, detail: str) -> LoginError:
         """Return the error for a response that cannot be used, with `detail` for the log."""
-        return LoginError(errors.OP_RESPONSE, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
+        reason = errors.OP_UNAVAILABLE if self.status >= 500 else errors.OP_RESPONSE
+        return LoginError(reason, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def request(method: str, endpoint: str, *, is_expendable: bool = True, **options
         seconds = time.monotonic() - started
         op_asked.send_robust(sender=Response, endpoint=endpoint, seconds=seconds, outcome=outcome)
     breaker.heard(seconds)
+    if response.status in OF_GATEWAYS:
+        breaker.ask()
     return response
 
 
@@ -395,13 +401,17 @@ def client() -> Client:
     return _client(os.getpid(), conf.OIDC_OP_CA_BUNDLE, tuple((conf.OIDC_PROXY or {}).items()))
 
 
-def _is_there(call: Call) -> None:
-    """Send a request whose response does not matter; raises `LoginError` if there is none."""
+def _is_there(call: Call) -> Response | None:
+    """Send a request whose response matters little, and return it if it could be read.
+
+    Raises `LoginError` if there is none.
+    """
     try:
-        call.result(Future.result)
+        return call.result(Future.result)
     except LoginError as error:
         if error.reason is not errors.OP_RESPONSE:
             raise
+        return None
 
 
 _breakers: dict[tuple[int, str], Breaker] = {}
@@ -411,7 +421,9 @@ def breaker_of(endpoint: str) -> Breaker:
     """Return what this process knows of an endpoint."""
 
     def probe(seconds: float) -> None:
-        _is_there(Call(client(), "GET", endpoint, {}, seconds))
+        response = _is_there(Call(client(), "GET", endpoint, {}, seconds))
+        if response and response.status in OF_GATEWAYS:
+            raise response.unusable("as a gateway says of an OP that is down")
 
     def tell(is_up: bool) -> None:
         op_changed.send_robust(sender=Breaker, endpoint=endpoint, is_up=is_up)

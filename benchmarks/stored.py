@@ -83,6 +83,7 @@ def fill(number: int) -> None:
         if kind == "postgresql":
             cursor.execute("SELECT setval('accounts_user_id_seq', %s)", [number])
             cursor.execute("VACUUM ANALYZE")
+            cursor.execute("CHECKPOINT")  # else what was stored is written while something is measured
         else:
             cursor.execute("ANALYZE")
 

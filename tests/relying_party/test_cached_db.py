@@ -241,3 +241,29 @@ def test_the_methods_for_asynchronous_views_do_the_same(shared_database: None) -
     assert async_to_sync(SessionStore(made.session_key).aload)() == {}
     assert copy_of(made.session_key) is None
     assert not Session.objects.exists()
+
+
+def test_a_login_asks_the_database_for_no_free_key_and_writes_one_copy(browser: Browser, monkeypatch: Any) -> None:
+    """The insert of a session says itself whether its key is taken; and what is empty needs no copy."""
+    written: list[str] = []
+    backend = type(cache._connections["default"])
+    put = backend.set
+
+    def note_and_put(self: Any, key: str, *args: Any, **kwargs: Any) -> None:
+        written.append(key)
+        put(self, key, *args, **kwargs)
+
+    monkeypatch.setattr(backend, "set", note_and_put)
+    with CaptureQueriesContext(connection) as queries:
+        browser.log_in()
+    asked = [query["sql"] for query in queries if "django_session" in query["sql"]]
+    assert [sql.split()[0] for sql in asked] == ["INSERT", "UPDATE"]
+    assert len([key for key in written if "cached_db" in key]) == 1
+
+
+def test_a_key_that_is_taken_is_not_used(monkeypatch: Any, db: None) -> None:
+    keys = iter(["a" * 32, "a" * 32, "b" * 32])
+    monkeypatch.setattr(SessionStore, "_get_new_session_key", lambda self: next(keys))
+    for expected in ("a" * 32, "b" * 32):
+        (store := SessionStore()).create()
+        assert store.session_key == expected

@@ -12,7 +12,9 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends import cached_db, db
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS
 from django.core.cache.backends.base import BaseCache
+from django.utils.crypto import get_random_string
 
 from oidc.internal import shared_cache
 from oidc.internal.shared_cache import CacheError
@@ -51,12 +53,12 @@ class SessionStore(cached_db.SessionStore):
         return data
 
     def save(self, must_create: bool = False) -> None:
-        """Save to the database, then the copy; raises as Django's does."""
+        """Save to the database, then the copy, which an empty new session needs not have; raises as Django's does."""
         db.SessionStore.save(self, must_create)
         with suppress(CacheError):
-            shared_cache.ask(
-                self._cache.set, self.cache_key, dict(self.items()), min(COPY_SECONDS, self.get_expiry_age())
-            )
+            if not must_create:
+                seconds = min(COPY_SECONDS, self.get_expiry_age())
+                shared_cache.ask(self._cache.set, self.cache_key, dict(self.items()), seconds)
 
     def delete(self, session_key: str | None = None) -> None:
         """End a session, this one if none is named: at once in every process."""
@@ -65,6 +67,10 @@ class SessionStore(cached_db.SessionStore):
             _unmarked[key] = time.monotonic()
             with suppress(CacheError):
                 self._set_marks(even_if_silent=True)
+
+    def _get_new_session_key(self) -> str:
+        """Return a random key. Django asks the database whether there is such a one, which its insert says too."""
+        return get_random_string(32, VALID_KEY_CHARS)
 
     aload, asave, adelete = sync_to_async(load), sync_to_async(save), sync_to_async(delete)  # type: ignore[arg-type]
 

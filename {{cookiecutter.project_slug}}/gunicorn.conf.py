@@ -39,7 +39,7 @@ class CleanLogger(Logger):
                 "bytes": resp.sent,
                 "ms": round(1000 * request_time.total_seconds()),
             }
-            # The path as it was sent: decoded it could hold line breaks. Without the query, in which a callback has a code.
+            # As it was sent, as it could hold line breaks else; and without the query, in which a callback has a code.
             self.access_log.info("%s %s", req.method, req.path, extra=told)
         request_id.set("")  # the last line of this request; the thread goes on with others
 

@@ -111,7 +111,7 @@ def test_whoever_waits_in_something_that_waits_gives_up_one_place_only(
 def test_beyond_a_number_whoever_waits_keeps_its_place(
     pool: Threads, op_responds: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No process has room for any number of threads."""
+    """A process has room for only so many threads."""
     monkeypatch.setattr(threads, "MOST_WAITING", 3)
     crowd(pool, 3 + PLACES, op_responds)
     late = pool.submit(str)
@@ -134,7 +134,7 @@ def test_after_a_crowd_there_are_no_more_threads_than_places(pool: Threads, op_r
 
 @pytest.mark.usefixtures("shared_database")
 def test_a_thread_that_ends_closes_its_connection(pool: Threads, op_responds: threading.Event) -> None:
-    """Each thread of Django has its own, and a database has no end of them."""
+    """Each thread of Django has its own, and a database has only so many."""
     found: list[Any] = []
 
     def wait_and_ask() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connections
 
-# Whoever waits beyond them keeps its place: no process has room for any number of threads.
+# Whoever waits beyond them keeps its place: a process has room for only so many threads.
 MOST_WAITING = 64
 
 Job = tuple[Future[Any], Callable[[], Any]]

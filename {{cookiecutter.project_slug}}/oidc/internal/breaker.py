@@ -2,7 +2,7 @@
 
 A request that waits for longer than responses take here, while nobody else gets one, opens the breaker: everybody who
 waits is released, and whoever comes is refused at once. The more wait, the sooner that happens, because a process has
-no end of threads. None that serves pages finds out whether the endpoint is back; one of this module does, twice a
+only so many threads. None that serves pages finds out whether the endpoint is back; one of this module does, twice a
 second while somebody asks.
 
 Some endpoints respond to a GET and swallow what matters. There a request that is refused lends itself instead: it is

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
@@ -17,6 +16,7 @@ from django.utils import timezone
 from oidc.break_glass import MAX_ATTEMPTS, WINDOW
 from oidc.models import SignIn
 from oidc.testing.browser import Browser
+from oidc.testing.fixtures import forget
 from oidc.testing.op import OP, dead
 
 PASSWORD = "correct horse battery staple"
@@ -215,7 +215,7 @@ def overdue_staff(browser: Browser, op: OP, is_open: None, settings: Any) -> Bro
     browser.log_in()
     browser.age(5_000)
     op.faults = dict.fromkeys(op.endpoints, dead)
-    cache.clear()
+    forget()
     return browser
 
 

@@ -1,17 +1,15 @@
 """The OP's documents in the cache that all processes of the site share."""
 
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any
 
 import pytest
-from django.core.cache import cache
-from django.core.signals import request_finished, request_started
 
 from oidc import errors
 from oidc.errors import LoginError
 from oidc.internal import discovery, documents, keys, shared_cache
 from oidc.internal.documents import Lifetime
+from oidc.testing.fixtures import forget
 
 URL = "https://op.example.org/document"
 LIFETIME = Lifetime(fresh=100, kept=1000)
@@ -35,7 +33,7 @@ class Source:
 def source(settings) -> Source:
     # A cache server has a clock of its own, which no test moves.
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": __name__}}
-    cache.clear()
+    forget()
     return Source()
 
 
@@ -52,40 +50,57 @@ def test_a_fresh_document_is_not_fetched_again(source: Source) -> None:
     assert source.asked == [URL]
 
 
-def test_a_request_asks_the_cache_once_for_each_document(
-    db: None, source: Source, monkeypatch: pytest.MonkeyPatch
+def test_a_process_asks_the_cache_once_in_a_while(
+    source: Source, monkeypatch: pytest.MonkeyPatch, later: Callable[..., None]
 ) -> None:
-    read(source)
     asked: list[str] = []
-    monkeypatch.setattr(documents, "cached", lambda operation, key, *rest, **options: asked.append(key))
-    request_started.send(None)
-    assert [read(source), read(source)] == ["edition 2", "edition 2"]
-    request_finished.send(None)
-    assert asked[0].startswith("oidc:kind:")
-    assert len(asked) == 2  # looked for, and stored
+
+    def cached(operation: str, *arguments: Any) -> Any:
+        asked.append(operation)
+        return shared_cache.cached(operation, *arguments)
+
+    monkeypatch.setattr(documents, "cached", cached)
+    assert [read(source), read(source)] == ["edition 1", "edition 1"]
+    assert asked == ["get", "set"]
+    later(seconds=documents.MEMORY_SECONDS)
+    assert [read(source), read(source)] == ["edition 1", "edition 1"]
+    assert asked == ["get", "set", "get"]
 
 
-def test_the_next_request_sees_what_others_have_stored(db: None, source: Source) -> None:
-    request_started.send(None)
+def test_a_process_sees_what_others_have_fetched_after_a_while(source: Source, later: Callable[..., None]) -> None:
     read(source)
     refetched_by_others(source)
     assert read(source) == "edition 1"
-    request_started.send(None)
+    later(seconds=documents.MEMORY_SECONDS)
     assert read(source) == "edition 2"
-    request_finished.send(None)
 
 
-def test_a_request_sees_what_it_has_fetched_again(db: None, source: Source) -> None:
-    request_started.send(None)
+def test_a_process_remembers_nothing_from_a_time_to_come(source: Source, later: Callable[..., None]) -> None:
+    """As when its clock has been set back: it would remember for as long."""
+    later(hours=1)
     read(source)
-    refetch(source)
+    refetched_by_others(source)
+    later(hours=-1)
     assert read(source) == "edition 2"
-    request_finished.send(None)
+
+
+def test_a_process_sees_what_it_has_fetched_again(source: Source) -> None:
+    read(source)
+    assert [refetch(source), read(source)] == ["edition 2", "edition 2"]
+
+
+def test_what_others_have_fetched_meanwhile_is_not_fetched_again(source: Source) -> None:
+    """Else, when keys change, as many processes as a site has would ask the OP, and most may not."""
+    read(source)
+    refetched_by_others(source)
+    assert [refetch(source), refetch(source)] == ["edition 2", "edition 3"]
 
 
 def refetched_by_others(source: Source) -> None:
     """Fetch the document as another process does."""
-    copy_context().run(lambda: (request_finished.send(None), refetch(source)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "remembered", {})
+        refetch(source)
 
 
 def test_documents_of_different_urls_do_not_mix(source: Source) -> None:
@@ -186,6 +201,7 @@ def test_keys_and_metadata_are_fresh_for_an_hour_and_kept_for_a_week(lifetime: L
 def test_while_the_cache_is_down_a_process_keeps_documents_itself(broken_cache: None, caplog) -> None:
     """A forged token a second would otherwise be a request to the OP a second, and each login four."""
     shared_cache.own.clear()
+    documents.remembered.clear()
     source = Source()
     assert [read(source), read(source)] == ["edition 1", "edition 1"]
     assert [refetch(source) for _ in range(11)][-2:] == ["edition 11", None]

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.core.cache import cache
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
@@ -13,6 +12,7 @@ from django.test import RequestFactory
 from oidc.middleware import SessionRefresh
 from oidc.models import LoginSession
 from oidc.testing.browser import Browser
+from oidc.testing.fixtures import forget
 from oidc.testing.op import ABSENT, OP, dead
 
 FORM = {"Sec-Fetch-Mode": "navigate"}
@@ -171,7 +171,7 @@ def test_a_broken_session_has_to_log_in_again(browser: Browser, values: dict[str
 
 def test_an_op_that_cannot_be_asked_gets_a_page_with_the_way_back(overdue: Browser, op: OP) -> None:
     op.metadata["authorization_endpoint"] = ABSENT
-    cache.clear()
+    forget()
     response = overdue.get("/page/?tab=1")
     assert response.status_code == 502
     assert 'href="/oidc/authenticate/?next=%2Fpage%2F%3Ftab%3D1"' in response.content.decode()

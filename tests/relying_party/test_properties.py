@@ -12,7 +12,6 @@ from urllib.parse import quote_from_bytes, urlencode, urljoin, urlsplit
 
 import jwt
 import pytest
-from django.core.cache import cache
 from django.http import HttpRequest
 from django.test import Client
 from hypothesis import HealthCheck, settings
@@ -27,6 +26,7 @@ from oidc.internal.token_rules import Expected, TokenError
 from oidc.internal.transport import Response
 from oidc.logs import WithoutSecrets
 from oidc.testing.browser import Browser
+from oidc.testing.fixtures import forget
 from oidc.testing.op import ABSENT, DISCOVERY, OP, jwk, private_key, responds
 from tests.relying_party.hostile import TRIED, raw
 from tests.relying_party.test_token_rules import CLAIMS, EXPECTED, encoded
@@ -156,7 +156,7 @@ RESPONSES = st.builds(
 @pytest.mark.parametrize("path", [DISCOVERY, "/token", "/jwks", "/userinfo"])
 @given(fault=BODIES | RESPONSES | st.builds(raw, st.binary()))
 def test_no_response_of_the_op_is_a_crash(browser: Browser, op: OP, path: str, fault) -> None:
-    cache.clear()
+    forget()
     op.faults[path] = fault
     leaving = browser.leave()
     if leaving.status_code == 302:
@@ -408,7 +408,7 @@ def test_no_id_token_crashes_or_logs_somebody_else_in(browser: Browser, op: OP, 
     )
 )  # fmt: skip
 def test_no_metadata_crashes_a_login(browser: Browser, op: OP, metadata: dict[str, Any]) -> None:
-    cache.clear()
+    forget()
     transport.forget_breakers()
     op.metadata = metadata
     come_in(browser, op)

@@ -56,7 +56,7 @@ def refetch() -> dict[str, Any] | None:
 
 
 def fetch_anew() -> dict[str, Any]:
-    """Return the discovery document as it is now, which the whole site uses from then on; raises `LoginError`."""
+    """Return the discovery document as it is now, which all processes use within seconds; raises `LoginError`."""
     document: dict[str, Any]
     document = documents.replaced("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
     return document

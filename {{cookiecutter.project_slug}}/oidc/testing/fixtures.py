@@ -10,11 +10,19 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from oidc.backends import OIDCAuthenticationBackend
-from oidc.internal import session, shared_cache, transport
+from oidc.internal import documents, session, shared_cache, transport
 from oidc.internal.verification import Login
 from oidc.models import Identity
 from oidc.testing.browser import Browser
 from oidc.testing.op import CLIENT, OP, Claims
+
+
+def forget() -> None:
+    """Let the site know nothing of any OP, as when it starts with an empty cache."""
+    cache.clear()
+    shared_cache.own.clear()
+    documents.remembered.clear()
+    transport.forget_breakers()
 
 
 @pytest.fixture
@@ -24,9 +32,7 @@ def op(settings: Any) -> Iterator[OP]:
     op.claims["aud"] = "another"  # in the ID Token; likewise op.userinfo, op.token_response, op.metadata
     op.faults["/token"] = dead  # from oidc.testing.op, as slow, responds({...}, status=400)
     """
-    cache.clear()
-    shared_cache.own.clear()
-    transport.forget_breakers()
+    forget()
     with OP(site_url=settings.SITE_URL) as op:
         settings.OIDC_OP_ISSUER, settings.OIDC_RP_SIGN_ALGO = op.issuer, "RS256"
         settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET = CLIENT

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.core import signing
-from django.core.cache import caches
 from django.test import RequestFactory
 
 from oidc import errors
@@ -205,31 +204,29 @@ def test_a_script_reads_json(op: OP, browser: Browser) -> None:
     assert response.json() == {"reason": "too_many_failures", "message": message, "reference": reference}
 
 
-def test_a_login_costs_one_look_into_the_cache(
-    op: OP, browser: Browser, settings: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_login_asks_the_cache_only_while_others_fail(
+    op: OP, browser: Browser, monkeypatch: pytest.MonkeyPatch, minute: Any
 ) -> None:
     asked: list[str] = []
-    backend = type(caches["default"])
+    cached = limits.shared_cache.cached
 
-    def recorded(name: str) -> None:
-        operation = getattr(backend, name)
+    def record(operation: str, *arguments: Any) -> Any:
+        asked.append(operation)
+        return cached(operation, *arguments)
 
-        def record(*arguments: Any, **options: Any) -> Any:
-            asked.append(name)
-            return {} if name == "get_many" else operation(*arguments, **options)
-
-        monkeypatch.setattr(backend, name, record)
-
-    browser.log_in()  # keys and metadata are in the cache
-    for name in ("get", "set", "add", "incr", "get_many"):
-        recorded(name)
-    operations = []
-    for limit in (0, 10):
-        settings.OIDC_FAILED_LOGINS_PER_MINUTE = limit
+    monkeypatch.setattr(limits.shared_cache, "cached", record)
+    for failures, looks in ((0, 0), (1, 2), (0, 0)):
+        fail(op, times=failures)
         asked.clear()
         assert status(Browser(op), ELSEWHERE) == IN
-        operations.append(sorted(asked))
-    assert operations[1] == sorted([*operations[0], "get_many"])
+        assert asked.count("get_many") == looks  # at its start, and when it comes back
+        minute(1)
+
+
+def test_what_fails_in_one_process_counts_in_all(op: OP, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(op)
+    monkeypatch.setattr(limits, "_last_failure", 0)
+    assert fail(op) == [FAILED, CLOSED, CLOSED]
 
 
 def test_while_the_cache_is_down_each_process_counts_alone(op: OP, browser: Browser, broken_cache: None) -> None:

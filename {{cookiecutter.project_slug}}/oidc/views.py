@@ -55,7 +55,7 @@ class AuthenticateView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # 
             return HttpResponseRedirect(url)
         attempt = Attempt(redirects.safe_url(request, request.GET.get(conf.OIDC_REDIRECT_FIELD_NAME, "")))
         try:
-            limits.check_start(request)
+            limits.check(request)
             provider.check_responds()
             return authorization.leave(request, attempt, {**self.get_extra_params(request), **prompt_of(request)})
         except LoginError as error:
@@ -167,7 +167,7 @@ def initiate(request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
             return HttpResponseRedirect(next_url or redirects.home_url())
         hint = single(parameters, "login_hint")
-        limits.check_start(request)
+        limits.check(request)
         provider.check_responds()
         return authorization.leave(request, Attempt(next_url), {"login_hint": hint} if hint else None)
     except LoginError as error:

@@ -27,7 +27,8 @@ COOKIE, COOKIE_SECONDS = "oidc_browser", 90 * 24 * 60 * 60
 # Some proxies write a port behind an address, and brackets around one of IPv6.
 PORT = re.compile(r"^\[?([\d.]+|(?<=\[)[^]]+)\]?(:\d+)?$")
 
-_last_failure = 0  # the minute in which this process saw the last one
+# The minute in which this process saw the last one: while none fails here, a login need not ask the shared cache.
+_last_failure = 0
 
 
 @contextmanager
@@ -49,17 +50,14 @@ def exchange(request: HttpRequest) -> Iterator[None]:
 
 
 def check(request: HttpRequest) -> None:
-    """Raise `LoginError` (TOO_MANY_FAILURES) for a client that has failed as often as it may in this minute."""
-    bounds = _bounds(request)
+    """Raise `LoginError` (TOO_MANY_FAILURES) for a client that has failed as often as it may in this minute.
+
+    Each process lets one code pass that others would refuse, as it learns from that one that something fails.
+    """
+    bounds = _bounds(request) if _last_failure == _minute() else {}
     counts = shared_cache.cached("get_many", bounds) if bounds else {}
     if reached := [bound for key, bound in bounds.items() if counts.get(key, 0) >= bound]:
         raise LoginError(errors.TOO_MANY_FAILURES, f"{reached[0]} in this minute, now from {address_of(request)}")
-
-
-def check_start(request: HttpRequest) -> None:
-    """Do as `check`, so that nobody goes to the OP for nothing; it is free while nothing fails in this process."""
-    if _last_failure == _minute():
-        check(request)
 
 
 def remember(response: HttpResponse) -> None:

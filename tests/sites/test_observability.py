@@ -112,7 +112,7 @@ def test_the_id_of_the_proxy_is_in_each_line_of_a_request_and_in_the_response(se
     served.op.claims.clear()
     assert page.headers["X-Request-ID"] == OF_PROXY
     lines = [line for line in served.lines() if line.get("request_id") == OF_PROXY]
-    assert [line["logger"] for line in lines] == ["oidc.views", "django.request", "gunicorn.access"]
+    assert [line["logger"] for line in lines] == ["oidc.views", "gunicorn.access"]
     assert lines[0]["reason"] == "id_token_audience"
     assert f"<code>{lines[0]['reference']}</code>" in page.text
     # Without the query, which has the code.

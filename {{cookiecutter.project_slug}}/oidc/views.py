@@ -255,6 +255,8 @@ def refuse(request: HttpRequest, error: LoginError, next_url: str = "") -> HttpR
         response = HttpResponse(body, "application/json", reason.status)
     else:
         response = render(request, "oidc/login_failed.html", context, status=reason.status)
+    # Django would add a line of its own, for an OP that is down an error of this site.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     if reason is errors.TOO_MANY_FAILURES:
         response["Retry-After"] = str(limits.SECONDS)
     return response

@@ -136,7 +136,7 @@ def _without(secrets: list[str], text: str) -> str:
 def _token_error(response: Response, body: dict[str, Any], secrets: list[str]) -> LoginError:
     """Return the error for a refused request (RFC 6749 5.2); some OPs quote what they refuse."""
     op_error = body.get("error")
-    reason = response.unusable("").reason
+    reason = response.reason
     if isinstance(op_error, str):
         reason = errors.OF_OP.get(op_error, errors.OP_ERROR if response.status < 500 else reason)
     detail = f"HTTP {response.status} {shorten(_without(secrets, str(body.get('error_description', ''))))}"

@@ -31,7 +31,7 @@ from urllib3.util import Timeout
 from urllib3.util.ssl_ import create_urllib3_context
 
 from oidc import errors, threads
-from oidc.errors import LoginError, shorten
+from oidc.errors import LoginError, Reason, shorten
 from oidc.internal.breaker import Breaker
 from oidc.internal.conf import conf
 from oidc.internal.token_rules import json_object
@@ -71,10 +71,14 @@ class Response:
         except ValueError as error:
             raise self.unusable(f"{error} ({self.content_type or 'no content type'})") from error
 
+    @property
+    def reason(self) -> Reason:
+        """What it is to a login that cannot use it."""
+        return errors.OP_UNAVAILABLE if self.status >= 500 else errors.OP_RESPONSE
+
     def unusable(self, detail: str) -> LoginError:
         """Return the error for a response that cannot be used, with `detail` for the log."""
-        reason = errors.OP_UNAVAILABLE if self.status >= 500 else errors.OP_RESPONSE
-        return LoginError(reason, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
+        return LoginError(self.reason, f"HTTP {self.status}, {detail}", endpoint=self.endpoint)
 
 
 @dataclass(frozen=True, slots=True)

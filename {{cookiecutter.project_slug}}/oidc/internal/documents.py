@@ -59,7 +59,8 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifeti
     key = _key(kind, url)
     known, entry = _remembered(key), cached("get", key)
     if known and entry and known[0] < entry[0]:
-        return _remember(key, entry)[1]
+        _remember(key, entry)
+        return entry[1]
     # Each slot is taken for half a minute longer than the one before it, so that they do not all come free together.
     slots = ((f"{key}:refetch:{number}", number * REFRESH_FLOOR_SECONDS) for number in range(1, REFETCHES + 1))
     if (slot := next((slot for slot, seconds in slots if once(slot, seconds)), None)) is None:

@@ -83,9 +83,11 @@ def fill(number: int) -> None:
         if kind == "postgresql":
             cursor.execute("SELECT setval('accounts_user_id_seq', %s)", [number])
             cursor.execute("VACUUM ANALYZE")
-            cursor.execute("CHECKPOINT")  # else what was stored is written while something is measured
+            cursor.execute("CHECKPOINT")
         else:
             cursor.execute("ANALYZE")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    os.sync()  # else what was stored is written while something is measured
 
 
 # Making one reads all static files.

@@ -53,8 +53,8 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifeti
     """Return a newly fetched document, or None if the whole site has fetched it too often of late.
 
     Anybody can cause it with a forged token, so it is ten times at once, and then once more after each half minute. A
-    fetch that fails, whose `LoginError` is raised, does not count for long, and one of another process since this one
-    has read the document serves here too.
+    fetch that fails, whose `LoginError` is raised, does not count for long. What another process has fetched since this
+    one read it serves here too.
     """
     key = _key(kind, url)
     known, entry = _remembered(key), cached("get", key)

@@ -27,7 +27,7 @@ COOKIE, COOKIE_SECONDS = "oidc_browser", 90 * 24 * 60 * 60
 # Some proxies write a port behind an address, and brackets around one of IPv6.
 PORT = re.compile(r"^\[?([\d.]+|(?<=\[)[^]]+)\]?(:\d+)?$")
 
-# The minute in which this process saw the last one: while none fails here, a login need not ask the shared cache.
+# The minute in which a code last failed in this process; in any other a login need not ask the shared cache.
 _last_failure = 0
 
 

@@ -177,6 +177,20 @@ def test_a_probe_that_responds_right_after_a_request_was_swallowed_says_nothing(
     assert in_time(lambda: not is_open(closed))
 
 
+def test_of_those_who_begin_only_a_few_may_find_out_what_a_probe_cannot(
+    closed: Breaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed.failed(DOWN, time.monotonic())
+    assert in_time(lambda: closed.is_suspected)
+    monkeypatch.setattr(breaker, "INTERVAL", 60.0)
+    closed.check_beginning()
+    for _ in range(3):
+        with pytest.raises(LoginError):
+            closed.check_beginning()
+    monkeypatch.setattr(breaker, "INTERVAL", 0.0)
+    closed.check_beginning()
+
+
 @pytest.mark.parametrize("is_up", [True, False])
 def test_whether_an_endpoint_is_up_is_known_without_waiting_for_long(
     closed: Breaker, endpoint: Endpoint, is_up: bool

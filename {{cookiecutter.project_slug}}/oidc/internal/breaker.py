@@ -6,7 +6,7 @@ only so many threads. None that serves pages finds out whether the endpoint is b
 second while somebody asks.
 
 Some endpoints respond to a GET and swallow what matters. There a request that is refused lends itself instead: it is
-sent in the background, and whoever tries next is served.
+sent in the background, and whoever tries next is served. For that, a login may begin there now and then.
 """
 
 import threading
@@ -43,7 +43,7 @@ class Breaker:
         self._waiting: set[Future[Any]] = set()
         self._latency = FIRST_LATENCY
         self._wanted_at, self._heard_at = time.monotonic(), 0.0
-        self._doubted_until = self._suspected_until = self._sent_at = 0.0
+        self._doubted_until = self._suspected_until = self._sent_at = self._begun_at = 0.0
         self._error: LoginError | None = None
 
     @property
@@ -72,6 +72,15 @@ class Breaker:
             if lend and self.is_suspected:
                 self._send(lend)
             raise LoginError(error.reason, f"{error.detail}; the site asks again by itself", endpoint=error.endpoint)
+
+    def check_beginning(self) -> None:
+        """Raise as `check` does; but where only a login finds out more, let one pass twice a second."""
+        if self.is_suspected:
+            with self._lock:
+                if (now := time.monotonic()) - self._begun_at >= INTERVAL:
+                    self._begun_at = now
+                    return
+        self.check()
 
     def wait(self, future: Future[Any], seconds: float) -> Any:
         """Return the result of a request.

@@ -131,10 +131,11 @@ def get_json(url: str) -> dict[str, Any]:
 
 
 def check_responds(endpoint: str) -> None:
-    """Raise the `LoginError` of an endpoint that is known not to respond; only a login tells that of some."""
-    breaker = breaker_of(endpoint)
-    if not breaker.is_suspected:
-        breaker.check()
+    """Raise the `LoginError` of an endpoint that is known not to respond, before somebody leaves who will need it.
+
+    Where only a login can tell whether it responds again, a few may begin: see `Breaker.check_beginning`.
+    """
+    breaker_of(endpoint).check_beginning()
 
 
 def look(url: str) -> Look:

@@ -121,11 +121,29 @@ def on_starting(server: object) -> None:
     """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.pop(METRICS, None)
-    # In a process of its own: what this one imports, workers would not read again.
-    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)
-    if check.returncode:
-        sys.exit(check.stderr.strip())
+    if fault := fault_of_site():
+        sys.exit(fault)
     if metrics_bind:
         if find_spec("prometheus_client") is None:
             sys.exit("metrics_bind in gunicorn.conf.py needs a package: uv add prometheus-client")
         os.environ[METRICS] = tempfile.mkdtemp(prefix="metrics-", dir=worker_tmp_dir)
+
+
+def when_ready(server: Any) -> None:
+    """Let SIGHUP change nothing while the site has a fault: processes that cannot start end the whole server."""
+    reload = server.reload
+
+    def reload_what_is_sound() -> None:
+        if fault := fault_of_site():
+            server.log.error("not reloaded, all goes on as it was: %s", fault)
+        else:
+            reload()
+
+    server.reload = reload_what_is_sound
+
+
+def fault_of_site() -> str:
+    """Return what is wrong with the environment or the code, by Django's system checks; "" if nothing is."""
+    # In a process of its own: what this one imports, workers would not read again.
+    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)
+    return check.stderr.strip() if check.returncode else ""

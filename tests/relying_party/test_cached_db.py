@@ -1,5 +1,6 @@
 """Sessions with copies in the shared cache: they end as promptly as those of the database alone."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.module_loading import import_string
 
 from oidc import cached_db
 from oidc.cached_db import SessionStore
@@ -25,6 +27,7 @@ def engine(settings: Any) -> None:
     settings.SESSION_ENGINE = "oidc.cached_db"
     cache.clear()
     cached_db._unmarked.clear()
+    cached_db._wrote_at = float("-inf")
 
 
 class DeadCache:
@@ -49,6 +52,19 @@ def cache_is(settings: Any) -> Callable[[str], None]:
         settings.CACHES = up if state == "up" else {"default": {"BACKEND": f"{__name__}.DeadCache"}}
 
     return switch
+
+
+@pytest.fixture
+def cache_refuses(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that lets methods of the cache fail; it keeps what it has."""
+
+    def refuse(*methods: str) -> None:
+        backend = import_string(settings.CACHES["default"]["BACKEND"])
+        made = type("Refusing", (backend,), dict.fromkeys(methods, DeadCache.get))
+        monkeypatch.setitem(globals(), "Refusing", made)
+        settings.CACHES = {"default": {**settings.CACHES["default"], "BACKEND": f"{__name__}.Refusing"}}
+
+    return refuse
 
 
 @pytest.fixture
@@ -212,12 +228,33 @@ def test_an_ended_session_is_marked_even_while_the_cache_is_left_alone(db: None,
     assert cache.get(f"oidc.ended.{made.session_key}") == 1
 
 
+# In place of another process, which has not seen the logout.
+@pytest.mark.parametrize(
+    ("refused", "seconds_since_a_write"), [(["set", "add"], 0), (["set", "add", "delete"], 11)], ids=["full", "replica"]
+)
+def test_a_cache_that_takes_no_writes_keeps_no_ended_session_alive(
+    signed_in: Browser, op: OP, cache_refuses, refused: list[str], seconds_since_a_write: int
+) -> None:
+    cache_refuses(*refused)
+    send_logout_token(op, sid="sid-1")
+    cached_db._unmarked.clear()
+    cached_db._wrote_at = time.monotonic() - seconds_since_a_write
+    assert signed_in.get("/page/").status_code == 302
+
+
+def test_while_the_cache_takes_writes_it_is_not_asked_for_one_each_time(signed_in: Browser, cache_refuses) -> None:
+    cache_refuses("set", "add")
+    with CaptureQueriesContext(connection) as queries:
+        assert signed_in.get("/page/").status_code == 200
+    assert "django_session" not in str(queries.captured_queries)
+
+
 def test_marks_for_copies_that_cannot_be_there_any_more_are_dropped(db: None, cache_is) -> None:
     cache_is("down")
     SessionStore().delete("ended-long-ago")
     assert set(cached_db._unmarked) == {"ended-long-ago"}
     cached_db._unmarked["ended-long-ago"] -= cached_db.COPY_SECONDS
-    SessionStore("another-session").load()
+    SessionStore("anothersession").load()
     assert not cached_db._unmarked
 
 
@@ -225,10 +262,14 @@ def test_marks_for_copies_that_cannot_be_there_any_more_are_dropped(db: None, ca
 
 
 @pytest.mark.parametrize("key", ["ended.oidc", "x" * 300, "oidc.ended.oidc"])
-def test_a_cookie_that_no_session_has_reads_nothing(db: None, key: str) -> None:
-    cache.set(key, {"_auth_user_id": "1"})
+def test_a_cookie_that_names_no_session_reads_nothing_and_asks_nobody(db: None, monkeypatch, key: str) -> None:
+    """A cache would warn of each that is too long, with the whole of it, and Python would keep every warning."""
+    cache.set(key[:200], {"_auth_user_id": "1"})
     SessionStore().delete("ended.oidc")
-    assert SessionStore(key).load() == {}
+    monkeypatch.delattr(shared_cache, "ask")
+    with CaptureQueriesContext(connection) as queries:
+        assert SessionStore(key).load() == {}
+    assert not queries.captured_queries
 
 
 def test_the_methods_for_asynchronous_views_do_the_same(shared_database: None) -> None:

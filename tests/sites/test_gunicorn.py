@@ -118,6 +118,25 @@ def test_a_reload_brings_new_code(serving, installed) -> None:
             formatter.write_text(of_formatter)
 
 
+def test_a_reload_with_a_fault_changes_nothing_and_the_next_one_works(serving, installed) -> None:
+    views = installed().folder / "pages" / "views.py"
+    former, url = views.read_text(), free_url()
+    with serving(url) as server:
+        try:
+            views.write_text(former + "\nimport a_module_that_is_not_there\n")
+            before = set(workers(server))
+            os.kill(server.process.pid, signal.SIGHUP)
+            wait_until(lambda: "not reloaded" in server.log.read_text())
+            assert "a_module_that_is_not_there" in server.log.read_text()
+            assert requests.get(url, timeout=10).status_code == 200
+            assert set(workers(server)) == before
+        finally:
+            views.write_text(former)
+        os.kill(server.process.pid, signal.SIGHUP)
+        wait_until(lambda: len(set(workers(server)) - before) >= 2)
+        assert requests.get(url, timeout=10).status_code == 200
+
+
 def test_processes_that_are_recycled_under_load_fail_no_request(serving) -> None:
     url = free_url()
     with serving(url, "--max-requests", "60", "--max-requests-jitter", "0") as server, load(url) as seen:

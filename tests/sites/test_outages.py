@@ -88,7 +88,7 @@ def running(installed, require) -> Iterator[Running]:
             "BIND": f"127.0.0.1:{port}",
             "WEB_CONCURRENCY": "1",
             "DATABASE_URL": database.url,
-            "CACHE_URL": cache.url,
+            "CACHE_URL": f"{cache.url}?max_connections=50",  # in addition to the limits of the site
             "OIDC_OP_ISSUER": op.issuer,
             "OIDC_RP_CLIENT_ID": op.client[0],
             "OIDC_RP_CLIENT_SECRET": op.client[1],
@@ -126,6 +126,10 @@ def test_a_site_that_was_asked_while_the_database_was_down_is_back_with_it(runni
     browser = running.browser()
     with running.database.stopped():
         assert statuses(browser, 2) == {500}
+        migrated = running.site.try_to_run("uv", "run", "manage.py", "migrate", **running.environment)
+        assert migrated.returncode == 1
+        assert "DATABASE_URL" in migrated.stderr.splitlines()[-1]
+        assert "Traceback" not in migrated.stderr
         assert requests.get(f"{browser.url}/readyz", timeout=30).status_code == 503
     deadline = time.monotonic() + 60
     while requests.get(f"{browser.url}/readyz", timeout=30).status_code != 200:

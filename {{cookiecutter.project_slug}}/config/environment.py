@@ -4,6 +4,7 @@ import base64
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Callable
 from io import StringIO
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -158,7 +159,8 @@ def _networks(value: str) -> list[IPv4Network | IPv6Network]:
 
 def _database(value: str) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = environ.Env.db_url_config(value)
+        with warnings.catch_warnings(action="ignore"):  # of what it cannot read, with the password in it
+            config: dict[str, Any] = environ.Env.db_url_config(value)
     except ValueError:  # its message shows a part of the password
         config = {}
     if not config.get("ENGINE", "").startswith("django."):

@@ -2,9 +2,11 @@
 
 With Django's own `cached_db`, a request that reads or saves a session while another one ends it puts the copy back for
 two weeks, and each page is a 500 while the cache is down. Here a session that ends leaves a mark that is read together
-with its copy, a copy is good for five minutes at most, and a cache that is down costs a query.
+with its copy, a copy is good for five minutes at most, and a cache that is down costs a query. So does one that takes
+no writes, because it is full or a replica: it does not learn which sessions end.
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +24,12 @@ from oidc.internal.shared_cache import CacheError
 COPY_SECONDS = 5 * 60
 # Longer than any request that has read the session before it ended.
 MARK, MARK_SECONDS = "oidc.ended.", 60 * 60
+# Any other cookie names no session, and a cache would complain of it with a warning for each.
+KEY = re.compile(r"[a-z0-9]{8,40}")
+# How long a write says that others work too, in seconds.
+TRUST_SECONDS = 10.0
+PROBE = "oidc.takes_writes"
+_wrote_at = float("-inf")
 # Sessions that ended while the cache was down, and when: they are marked as soon as it is back.
 _unmarked: dict[str, float] = {}
 
@@ -35,8 +43,13 @@ class SessionStore(cached_db.SessionStore):
 
     def load(self) -> dict[str, Any]:
         """Return what the session holds; nothing if it has ended."""
+        if not KEY.fullmatch(self.session_key or ""):
+            self._session_key = None
+            return {}
         with suppress(CacheError):
             self._set_marks()
+            if time.monotonic() - _wrote_at > TRUST_SECONDS:
+                self._write(self._cache.set, PROBE, 1, TRUST_SECONDS)
             found = shared_cache.ask(self._cache.get_many, [self.cache_key, mark := MARK + str(self.session_key)])
             if mark in found:
                 self._session_key = None
@@ -49,7 +62,7 @@ class SessionStore(cached_db.SessionStore):
         with suppress(CacheError):
             seconds = min(COPY_SECONDS, self.get_expiry_age(expiry=row.expire_date))
             # Not in place of what another request has saved meanwhile.
-            shared_cache.ask(self._cache.add, self.cache_key, data, seconds)
+            self._write(self._cache.add, self.cache_key, data, seconds)
         return data
 
     def save(self, must_create: bool = False) -> None:
@@ -58,7 +71,7 @@ class SessionStore(cached_db.SessionStore):
         with suppress(CacheError):
             if not must_create:
                 seconds = min(COPY_SECONDS, self.get_expiry_age())
-                shared_cache.ask(self._cache.set, self.cache_key, dict(self.items()), seconds)
+                self._write(self._cache.set, self.cache_key, dict(self.items()), seconds)
 
     def delete(self, session_key: str | None = None) -> None:
         """End a session, this one if none is named: at once in every process."""
@@ -77,6 +90,18 @@ class SessionStore(cached_db.SessionStore):
     def _set_marks(self, *, even_if_silent: bool = False) -> None:
         for key, ended_at in list(_unmarked.items()):
             if time.monotonic() - ended_at < COPY_SECONDS:
-                shared_cache.ask(self._cache.set, MARK + key, 1, MARK_SECONDS, even_if_silent=even_if_silent)
-                shared_cache.ask(self._cache.delete, self.cache_key_prefix + key)
+                # First what a cache does that is full.
+                copy = self.cache_key_prefix + key
+                shared_cache.ask(self._cache.delete, copy, even_if_silent=even_if_silent)
+                self._write(self._cache.set, MARK + key, 1, MARK_SECONDS, even_if_silent=even_if_silent)
             _unmarked.pop(key, None)
+
+    def _write(self, operation: Callable[..., Any], *arguments: Any, even_if_silent: bool = False) -> None:
+        """Change the cache; raises `CacheError`, and then nothing is read from it before a write has worked."""
+        global _wrote_at
+        try:
+            shared_cache.ask(operation, *arguments, even_if_silent=even_if_silent)
+            _wrote_at = time.monotonic()
+        except CacheError:
+            _wrote_at = float("-inf")
+            raise

@@ -3,7 +3,10 @@
 https://docs.djangoproject.com/en/stable/topics/http/views/#customizing-error-views
 """
 
+import sys
+
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -28,10 +31,12 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     explanation = _("This is our fault, and it was logged. Please try again later.")
-    return _page(request, 500, _("Something went wrong"), explanation)
+    # Who is logged in is in the database: nobody waits for it twice.
+    has_database = not isinstance(sys.exc_info()[1], DatabaseError)
+    return _page(request if has_database else None, 500, _("Something went wrong"), explanation)
 
 
-def _page(request: HttpRequest, status: int, title: str, explanation: str) -> HttpResponse:
+def _page(request: HttpRequest | None, status: int, title: str, explanation: str) -> HttpResponse:
     context = {"site_name": settings.SITE_NAME, "status": status, "title": title, "explanation": explanation}
     try:
         # A copy, as Jinja2 adds to it what it then knows of the user.

@@ -4,15 +4,17 @@ import re
 
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.urls import path
 
 from accounts.models import User
 from config import urls
+from pages import errors
 
 
 def fail(request, kind: str) -> None:
-    raise {"400": SuspiciousOperation, "403": PermissionDenied, "500": RuntimeError}[kind]
+    raise {"400": SuspiciousOperation, "403": PermissionDenied, "500": RuntimeError, "database": OperationalError}[kind]
 
 
 def html(response: HttpResponse) -> str:
@@ -63,3 +65,6 @@ def test_errors_have_a_page_that_needs_neither_session_nor_database(client, sett
     # The session of this cookie cannot be read, as the test may not use the database.
     client.cookies[settings.SESSION_COOKIE_NAME] = "of-a-database-that-is-down"
     assert "Status 500" in html(client.get("/"))
+    # Where the database has failed, it is not asked once more, for who is logged in.
+    monkeypatch.setattr(errors, "render_to_string", lambda name, context, request: str(request))
+    assert client.get("/fail/database/").content == b"None"

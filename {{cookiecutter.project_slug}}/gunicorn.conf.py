@@ -48,16 +48,16 @@ class CleanLogger(Logger):
 metrics_bind = ""
 bind = [os.environ.get("BIND") or "0.0.0.0:8000", *([metrics_bind] if metrics_bind else [])]
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-# So many requests are served at once; those that wait for the sign-in service come on top: see oidc/threads.py.
+# Requests served at once; those that wait for the sign-in service are extra: see oidc/threads.py.
 worker_class = "gthread"
 threads = 16
-# A process whose main thread is silent for so long is killed; requests to the sign-in service have limits of their own.
+# A process whose main thread is silent for that long is killed; requests to the sign-in service have their own limits.
 timeout = 30
 # How long a process that ends lets requests finish: longer than a login, shorter than what its supervisor grants.
 graceful_timeout = 20
 # Longer than proxies keep a connection without requests, so that it is they who close it.
 keepalive = 75
-# Memory that a library loses comes back; the jitter keeps the processes from restarting together.
+# A new process gives back memory that a library leaks; the jitter keeps them from restarting together.
 max_requests, max_requests_jitter = 10_000, 1_000
 # A disk that is slow, or cannot be written to, must not look like a process that hangs.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108

@@ -402,7 +402,7 @@ def test_what_the_site_remembers_of_the_op_hides_nothing_and_is_brought_up_to_da
     examine()
     site.op_says(id_token_signing_alg_values_supported=["ES256"])
     assert [line.name for line in said("fail")] == ["algorithm"]
-    kept = documents.document("metadata", site.op.issuer, pytest.fail, documents.Lifetime(60, 60))
+    kept = documents.document("metadata", site.op.issuer, pytest.fail)
     assert kept["id_token_signing_alg_values_supported"] == ["ES256"]
 
 

@@ -7,12 +7,10 @@ import pytest
 
 from oidc import errors
 from oidc.errors import LoginError
-from oidc.internal import discovery, documents, keys, shared_cache
-from oidc.internal.documents import Lifetime
+from oidc.internal import documents, shared_cache
 from oidc.testing.fixtures import forget
 
 URL = "https://op.example.org/document"
-LIFETIME = Lifetime(fresh=100, kept=1000)
 
 
 class Source:
@@ -38,11 +36,11 @@ def source(settings) -> Source:
 
 
 def read(source: Source, url: str = URL) -> Any:
-    return documents.document("kind", url, source, LIFETIME)
+    return documents.document("kind", url, source)
 
 
 def refetch(source: Source) -> Any:
-    return documents.refetched("kind", URL, source, LIFETIME)
+    return documents.refetched("kind", URL, source)
 
 
 def test_a_fresh_document_is_not_fetched_again(source: Source) -> None:
@@ -108,27 +106,27 @@ def test_documents_of_different_urls_do_not_mix(source: Source) -> None:
 
 
 def test_documents_of_different_kinds_do_not_mix(source: Source) -> None:
-    assert documents.document("other", URL, source, LIFETIME) != read(source)
+    assert documents.document("other", URL, source) != read(source)
 
 
 def test_a_document_that_is_not_fresh_any_more_is_fetched_again(source: Source, later: Callable[..., None]) -> None:
     read(source)
-    later(seconds=LIFETIME.fresh)
+    later(seconds=documents.FRESH_SECONDS)
     assert read(source) == "edition 2"
 
 
 def test_while_one_process_fetches_the_others_use_the_old_copy(source: Source, later: Callable[..., None]) -> None:
     """Or every process would ask the OP at the same moment."""
     read(source)
-    later(seconds=LIFETIME.fresh)
+    later(seconds=documents.FRESH_SECONDS)
     found_meanwhile = []
-    documents.document("kind", URL, lambda url: found_meanwhile.append(read(source)), LIFETIME)
+    documents.document("kind", URL, lambda url: found_meanwhile.append(read(source)))
     assert found_meanwhile == ["edition 1"]
 
 
 def test_an_old_copy_serves_while_the_op_is_down(source: Source, later: Callable[..., None], caplog) -> None:
     read(source)
-    later(seconds=LIFETIME.fresh)
+    later(seconds=documents.FRESH_SECONDS)
     source.fails_with = LoginError(errors.OP_UNREACHABLE, "refused")
     assert [read(source), read(source)] == ["edition 1", "edition 1"]
     assert len(source.asked) == 2
@@ -137,7 +135,7 @@ def test_an_old_copy_serves_while_the_op_is_down(source: Source, later: Callable
 
 def test_an_op_that_is_down_is_tried_again_after_half_a_minute(source: Source, later: Callable[..., None]) -> None:
     read(source)
-    later(seconds=LIFETIME.fresh)
+    later(seconds=documents.FRESH_SECONDS)
     source.fails_with = LoginError(errors.OP_UNREACHABLE)
     read(source)
     source.fails_with = None
@@ -149,7 +147,7 @@ def test_an_op_that_is_down_is_tried_again_after_half_a_minute(source: Source, l
 
 def test_an_old_copy_is_dropped_at_the_end_of_its_lifetime(source: Source, later: Callable[..., None]) -> None:
     read(source)
-    later(seconds=LIFETIME.kept + 1)
+    later(seconds=documents.KEPT_SECONDS + 1)
     source.fails_with = LoginError(errors.OP_UNREACHABLE)
     with pytest.raises(LoginError, match="op_unreachable"):
         read(source)
@@ -191,11 +189,6 @@ def test_a_refetch_that_fails_leaves_the_old_copy(source: Source) -> None:
     with pytest.raises(LoginError):
         refetch(source)
     assert read(source) == "edition 1"
-
-
-@pytest.mark.parametrize("lifetime", [keys.KEY_SET_LIFETIME, discovery.METADATA_LIFETIME])
-def test_keys_and_metadata_are_fresh_for_an_hour_and_kept_for_a_week(lifetime: Lifetime) -> None:
-    assert lifetime == Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
 
 
 def test_while_the_cache_is_down_a_process_keeps_documents_itself(broken_cache: None, caplog) -> None:

@@ -28,7 +28,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """Return 200 if the database works, else 503; tell of a cache or a sign-in service that does not.
 
-    Neither counts: with it all pages of all replicas would be gone, and they work without.
+    Neither makes the site unready: that would take all replicas away, whose pages work without them.
     """
     is_ready = _works(lambda: connection.cursor().execute("SELECT 1"))
     words = ["ok" if is_ready else "not ready: database"]

@@ -220,7 +220,7 @@ if OIDC_OP_CA_BUNDLE and not Path(OIDC_OP_CA_BUNDLE).exists():
 
 # This site as a client of it: one registration for each environment, the secret never in a tracked file.
 OIDC_RP_CLIENT_ID = env.text("OIDC_RP_CLIENT_ID", hint="The provider gives one to every site that is registered.")
-OIDC_TOKEN_ENDPOINT_AUTH_METHOD = ""  # what the provider's metadata prefers; "none" for a client without a secret
+OIDC_TOKEN_ENDPOINT_AUTH_METHOD = ""  # one that the provider's metadata has; "none" for a client without a secret
 if OIDC_TOKEN_ENDPOINT_AUTH_METHOD != "none":
     OIDC_RP_CLIENT_SECRET = env.text("OIDC_RP_CLIENT_SECRET", hint="The provider gives one with the client id.")
 OIDC_RP_SIGN_ALGO = env.choice(

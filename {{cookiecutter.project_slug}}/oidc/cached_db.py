@@ -35,7 +35,7 @@ _unmarked: dict[str, float] = {}
 
 
 class SessionStore(cached_db.SessionStore):
-    """Django's, which the database alone can end."""
+    """Django's `cached_db`, but only the database says whether a session exists."""
 
     _cache: BaseCache
     _get_session_from_db: Callable[[], Any]

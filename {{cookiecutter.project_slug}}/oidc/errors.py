@@ -167,6 +167,9 @@ OF_OP = {
     "unauthorized_client": CLIENT_REFUSED,
 }
 
+# What an OP says to prompt=none that means: ask the person (Core 3.1.2.6).
+INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
+
 
 class LoginError(Exception):
     """A login that failed.

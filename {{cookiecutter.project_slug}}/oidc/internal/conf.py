@@ -31,7 +31,7 @@ class Conf:
     OIDC_RP_SIGN_ALGO: str = "RS256"
     OIDC_RP_IDP_SIGN_KEY: str | bytes | None = None
     OIDC_RP_SCOPES: str = "openid email profile"
-    OIDC_TOKEN_ENDPOINT_AUTH_METHOD: str = ""  # empty: what the OP's metadata prefers
+    OIDC_TOKEN_ENDPOINT_AUTH_METHOD: str = ""  # empty: `provider.client_method` goes by the OP's metadata
     OIDC_TRUSTED_AUDIENCES: Sequence[str] = ()  # audiences that may stand beside the client id
     OIDC_AUTH_REQUEST_EXTRA_PARAMS: Mapping[str, Any] = {}
     OIDC_RESPONSE_MODE: str = "query"  # or "form_post"

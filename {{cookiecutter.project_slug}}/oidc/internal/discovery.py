@@ -7,9 +7,7 @@ from oidc import errors
 from oidc.errors import LoginError, shorten
 from oidc.internal import documents, tenants, transport
 from oidc.internal.conf import conf
-from oidc.internal.documents import Lifetime
 
-METADATA_LIFETIME = Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
 # Metadata name -> the setting that takes its place.
 ENDPOINTS = {
     "authorization_endpoint": "OIDC_OP_AUTHORIZATION_ENDPOINT",
@@ -43,22 +41,19 @@ def metadata() -> dict[str, Any]:
 
     Raises `LoginError`: METADATA_INVALID, or that of `transport.request`, if there is no older copy.
     """
-
-    document: dict[str, Any] = documents.document("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
+    document: dict[str, Any] = documents.document("metadata", conf.OIDC_OP_ISSUER, _fetch)
     return document
 
 
 def refetch() -> dict[str, Any] | None:
     """Return the discovery document, newly fetched, or None if that happened too often of late; raises `LoginError`."""
-    document: dict[str, Any] | None
-    document = documents.refetched("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
+    document: dict[str, Any] | None = documents.refetched("metadata", conf.OIDC_OP_ISSUER, _fetch)
     return document
 
 
 def fetch_anew() -> dict[str, Any]:
     """Return the discovery document as it is now, which all processes use within seconds; raises `LoginError`."""
-    document: dict[str, Any]
-    document = documents.replaced("metadata", conf.OIDC_OP_ISSUER, _fetch, METADATA_LIFETIME)
+    document: dict[str, Any] = documents.replaced("metadata", conf.OIDC_OP_ISSUER, _fetch)
     return document
 
 

@@ -8,13 +8,15 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from oidc.errors import LoginError
 from oidc.internal.shared_cache import cached, once
 
 logger = logging.getLogger(__name__)
 
+# For how long a document is taken as it is, and for how long it is kept for an OP that is down.
+FRESH_SECONDS, KEPT_SECONDS = 60 * 60, 7 * 24 * 60 * 60
 REFRESH_FLOOR_SECONDS = 30
 REFETCHES = 10
 FAILED_SECONDS = 5
@@ -25,31 +27,24 @@ Entry = tuple[float, Any]
 remembered: dict[str, tuple[float, Entry]] = {}
 
 
-class Lifetime(NamedTuple):
-    """For how many seconds a document is taken as it is, and for how many it is kept for an OP that is down."""
-
-    fresh: float
-    kept: int
-
-
-def document(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any:
+def document(kind: str, url: str, fetch: Callable[[str], Any]) -> Any:
     """Return the document of `url`: the cached one while it is fresh, else what `fetch(url)` returns.
 
     Raises the `LoginError` of `fetch` only if there is no older copy.
     """
     key = _key(kind, url)
     if (entry := _remembered(key) or _remember(key, cached("get", key))) is None:
-        return _store(key, fetch(url), lifetime.kept)
+        return _store(key, fetch(url))
     fetched_at, value = entry
-    if time.time() - fetched_at >= lifetime.fresh and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
+    if time.time() - fetched_at >= FRESH_SECONDS and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
         try:
-            return _store(key, fetch(url), lifetime.kept)
+            return _store(key, fetch(url))
         except LoginError as error:
             logger.warning("an old copy of the OP's %s stays in use: %s", kind, error)
     return value
 
 
-def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any | None:
+def refetched(kind: str, url: str, fetch: Callable[[str], Any]) -> Any | None:
     """Return a newly fetched document, or None if the whole site has fetched it too often of late.
 
     Anybody can cause it with a forged token, so it is ten times at once, and then once more after each half minute. A
@@ -66,24 +61,24 @@ def refetched(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifeti
     if (slot := next((slot for slot, seconds in slots if once(slot, seconds)), None)) is None:
         return None
     try:
-        return _store(key, fetch(url), lifetime.kept)
+        return _store(key, fetch(url))
     except LoginError:
         cached("set", slot, 1, FAILED_SECONDS)
         raise
 
 
-def replaced(kind: str, url: str, fetch: Callable[[str], Any], lifetime: Lifetime) -> Any:
+def replaced(kind: str, url: str, fetch: Callable[[str], Any]) -> Any:
     """Return a newly fetched document, whenever there was one before; raises the `LoginError` of `fetch`."""
-    return _store(_key(kind, url), fetch(url), lifetime.kept)
+    return _store(_key(kind, url), fetch(url))
 
 
 def _key(kind: str, url: str) -> str:
     return f"oidc:{kind}:{hashlib.sha256(url.encode()).hexdigest()}"
 
 
-def _store(key: str, value: Any, seconds: int) -> Any:
+def _store(key: str, value: Any) -> Any:
     entry = time.time(), value
-    cached("set", key, entry, seconds)
+    cached("set", key, entry, KEPT_SECONDS)
     _remember(key, entry)
     return value
 

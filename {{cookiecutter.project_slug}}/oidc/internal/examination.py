@@ -26,8 +26,6 @@ Asking = Callable[[str], None]
 
 MADE_UP = "made-up-by-oidc-doctor"
 CLOCK_SECONDS, CERTIFICATE_DAYS = 10, 21
-# What an OP responds to prompt=none where nobody is logged in (Core 3.1.2.6).
-QUIET = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
 
 
 def examine(asking: Asking) -> Iterator[Line]:
@@ -210,7 +208,7 @@ def objection(response: dict[str, str]) -> Line:
     reason = errors.OF_OP.get(error, errors.OP_ERROR)
     if reason in (errors.SCOPE_REFUSED, errors.CLIENT_REFUSED):
         return of_error("request", LoginError(reason, description, op_error=shorten(error)))
-    if error in QUIET or "code" in response:
+    if error in errors.INTERACTION_NEEDED or "code" in response:
         return judge("request", True, "The OP has no objection to the request, and asks people to log in.")
     text = f"The OP objects to a request with prompt=none: {shorten(error)} {description}"
     return judge("request", False, text, "If logins work, see OIDC_RENEWAL.")

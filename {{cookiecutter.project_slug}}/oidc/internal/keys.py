@@ -15,10 +15,7 @@ from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certifica
 from oidc.errors import LoginError, shorten
 from oidc.internal import discovery, documents, provider
 from oidc.internal.conf import conf
-from oidc.internal.documents import Lifetime
 from oidc.internal.token_rules import Claims, Rule, TokenError
-
-KEY_SET_LIFETIME = Lifetime(fresh=60 * 60, kept=7 * 24 * 60 * 60)
 
 # Algorithm -> (kty, crv) of its keys; RSA keys have no curve.
 KEY_TYPES: dict[str, tuple[str, str | None]] = {
@@ -69,11 +66,11 @@ def _key_set(read: Callable[..., Any]) -> Any:
     """Return the OP's key set as `read` gets it; if it is not where it was, the metadata is read again."""
     url = discovery.required_endpoint("jwks_uri")
     try:
-        return read("jwks", url, provider.fetch_jwks, KEY_SET_LIFETIME)
+        return read("jwks", url, provider.fetch_jwks)
     except LoginError:
         if conf.OIDC_OP_JWKS_ENDPOINT or discovery.refetch() is None or discovery.endpoint("jwks_uri") in ("", url):
             raise
-        return read("jwks", discovery.endpoint("jwks_uri"), provider.fetch_jwks, KEY_SET_LIFETIME)
+        return read("jwks", discovery.endpoint("jwks_uri"), provider.fetch_jwks)
 
 
 def select(jwks: list[dict[str, Any]], header: Claims, scopes: Collection[str] | None = None) -> list[Any]:

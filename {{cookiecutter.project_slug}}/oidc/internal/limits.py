@@ -67,7 +67,7 @@ def remember(response: HttpResponse) -> None:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return whence a request comes: the nearest address that is no proxy in FORWARDED_ALLOW_IPS, of IPv6 its /64."""
+    """Return the address of a client: the nearest address that is no proxy in FORWARDED_ALLOW_IPS, of IPv6 its /64."""
     nearest = ""
     # A Unix socket has no address, and reaches this machine only.
     chain = [*request.headers.get("X-Forwarded-For", "").split(","), request.META.get("REMOTE_ADDR") or "127.0.0.1"]

@@ -33,9 +33,6 @@ MAX_WAIT_SECONDS = 1.0
 POLL_SECONDS = 0.05
 _places = BoundedSemaphore(8)
 
-# What an OP says to prompt=none that means: ask the person (Core 3.1.2.6).
-INTERACTION_NEEDED = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
-
 
 def response_for(request: HttpRequest) -> HttpResponse | None:
     """Return None for a request that may go on, else the response in its place; raises `LoginError`."""
@@ -77,7 +74,7 @@ def after_silent_error(request: HttpRequest, attempt: Attempt, op_error: str) ->
 
     The OP does not vouch for the person any more, so the session is closed until it does; raises `LoginError`.
     """
-    if op_error not in INTERACTION_NEEDED:
+    if op_error not in errors.INTERACTION_NEEDED:
         return None
     logger.warning("session closed user=%s op_error=%s", request.user.pk, op_error)
     _tell_failure(request, errors.OF_OP[op_error])

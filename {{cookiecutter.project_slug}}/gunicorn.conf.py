@@ -5,6 +5,7 @@ https://docs.gunicorn.org/en/stable/settings.html
 
 import gc
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,8 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 control_socket_disable = True
 # Django judges X-Forwarded-Proto, and sees it only from known proxies: see pre_request.
 secure_scheme_headers: dict[str, str] = {}
+# No header says at which path the site is, or which page is meant.
+forwarder_headers = ""
 accesslog = "-"
 logger_class = CleanLogger
 
@@ -117,12 +120,15 @@ def pre_request(worker: Any, request: Any) -> None:
         request.headers = [item for item in headers if not item[0].startswith(of_proxies)]
 
 
-def on_starting(server: object) -> None:
-    """Refuse to start with a wrong environment or a failing system check, in words instead of a traceback."""
+def on_starting(server: Any) -> None:
+    """Refuse to start with a wrong environment or a failing check, in words, not a traceback; log what is advised."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.pop(METRICS, None)
-    if fault := fault_of_site():
-        sys.exit(fault)
+    check = check_site()
+    if check.returncode:
+        sys.exit(check.stderr.strip())
+    for advice in re.findall(r"\(oidc\.\w+\) .*", check.stderr):
+        server.log.warning("%s", advice)
     if metrics_bind:
         if find_spec("prometheus_client") is None:
             sys.exit("metrics_bind in gunicorn.conf.py needs a package: uv add prometheus-client")
@@ -134,16 +140,14 @@ def when_ready(server: Any) -> None:
     reload = server.reload
 
     def reload_what_is_sound() -> None:
-        if fault := fault_of_site():
-            server.log.error("not reloaded, all goes on as it was: %s", fault)
+        if (check := check_site()).returncode:
+            server.log.error("not reloaded, all goes on as it was: %s", check.stderr.strip())
         else:
             reload()
 
     server.reload = reload_what_is_sound
 
 
-def fault_of_site() -> str:
-    """Return what is wrong with the environment or the code, by Django's system checks; "" if nothing is."""
-    # In a process of its own: what this one imports, workers would not read again.
-    check = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True)
-    return check.stderr.strip() if check.returncode else ""
+def check_site() -> subprocess.CompletedProcess[str]:
+    """Run Django's system checks, in a process of its own: what this one imports, workers would not read again."""
+    return subprocess.run([sys.executable, "manage.py", "check", "--deploy"], capture_output=True, text=True)

@@ -280,3 +280,9 @@ def test_an_attempt_asks_for_what_it_will_verify(op: OP, rf, settings) -> None:
 def test_a_state_that_nobody_sent_is_unknown(rf, state: str) -> None:
     with pytest.raises(authorization.LoginError, match="attempt_unknown"):
         authorization.take(rf.get("/"), state)
+
+
+def test_cookies_that_only_look_like_attempts_are_left_alone(browser: Browser) -> None:
+    """No cookie can be deleted whose name is none."""
+    cookies = "; ".join(f"oidc_attempt_{name}=1" for name in ("a", "b", "c", "d", "("))
+    assert browser.client.get("/oidc/authenticate/", headers={"cookie": cookies}).status_code == 302

@@ -1,5 +1,6 @@
 """An OP that hangs costs a moment, and after that nobody waits for it; nobody has to ask whether it is back."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -189,6 +190,27 @@ def test_of_those_who_begin_only_a_few_may_find_out_what_a_probe_cannot(
             closed.check_beginning()
     monkeypatch.setattr(breaker, "INTERVAL", 0.0)
     closed.check_beginning()
+
+
+@pytest.mark.parametrize("name", ["oidc-probe", "oidc-lent"])
+def test_a_machine_without_another_thread_for_a_moment_keeps_it_open_no_longer(
+    closed: Breaker, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    names, start = [name], threading.Thread.start
+
+    def start_unless_named(thread: threading.Thread) -> None:
+        if thread.name in names:
+            names.remove(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_unless_named)
+    endpoint.is_up = False
+    closed.failed(DOWN, time.monotonic())
+    assert in_time(lambda: not names)
+    time.sleep(0.1)  # longer than a prompt response to a probe would be doubted
+    endpoint.is_up = True
+    assert in_time(lambda: not is_open(closed))
 
 
 @pytest.mark.parametrize("is_up", [True, False])

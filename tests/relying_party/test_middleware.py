@@ -5,9 +5,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from oidc.middleware import SessionRefresh
 from oidc.models import LoginSession
@@ -33,18 +32,29 @@ def overdue(browser: Browser, settings: Any) -> Browser:
     return browser
 
 
-@pytest.mark.parametrize(
-    ("renewal", "limit", "is_used"), [(900, 3600, True), (900, 0, True), (0, 3600, True), (0, 0, False)]
-)
-def test_it_is_not_used_where_sessions_are_neither_renewed_nor_limited(
-    settings: Any, renewal: int, limit: int, is_used: bool
-) -> None:
-    settings.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS, settings.OIDC_SESSION_MAX_SECONDS = renewal, limit
-    if is_used:
-        assert SessionRefresh(respond)
-    else:
-        with pytest.raises(MiddlewareNotUsed):
-            SessionRefresh(respond)
+def test_it_follows_keys_where_sessions_are_neither_renewed_nor_limited(browser: Browser, settings: Any) -> None:
+    """After a change of SECRET_KEY Django gives each session a new key, by which the OP's logout has to find it."""
+    settings.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = settings.OIDC_SESSION_MAX_SECONDS = 0
+    browser.log_in()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the next one" * 5, [settings.SECRET_KEY]
+    assert browser.get("/page/").status_code == 200
+    form = {"logout_token": browser.op.logout_token()}
+    assert Client(SERVER_NAME="localhost").post("/oidc/backchannel-logout/", form).status_code == 200
+    assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize("url", ["/", "/page/", "/oidc/callback/"])
+def test_a_session_cookie_that_no_database_can_look_up_is_no_session(browser: Browser, url: str) -> None:
+    response = browser.client.get(url, headers={"cookie": r'sessionid="aaaaaaaa\000"'})
+    assert response.status_code == {"/": 200, "/page/": 302}.get(url, 400)
+
+
+def test_nor_does_it_break_a_login(browser: Browser, op: OP) -> None:
+    parameters = op.grant(browser.leave().headers["Location"])
+    cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.client.cookies.items())
+    headers = {"cookie": cookies + r'; sessionid="aaaaaaaa\000"'}
+    assert browser.client.get("/oidc/callback/", parameters, headers=headers).status_code == 302
+    assert browser.is_signed_in
 
 
 def test_renewal_can_be_off_while_the_limit_stays(overdue: Browser, settings: Any) -> None:
@@ -133,9 +143,11 @@ def test_a_charset_that_forms_do_not_have_is_refused(
         assert response.status_code == 400
 
 
-@pytest.mark.parametrize("kind", ["text/x; charset*=rot13''x", "text/x; charset*=nonsense''%ff", 'a; CHARSET="rot13"'])
+@pytest.mark.parametrize(
+    "kind", ["text/x; charset*=rot13''x", "text/x; charset*=nonsense''%ff", 'a; CHARSET="rot13"', "a/b; x*=foo''%41"]
+)
 def test_it_may_be_written_in_any_way(browser: Browser, kind: str) -> None:
-    assert browser.client.generic("POST", "/oidc/initiate/?a=b", b"c", kind).status_code == 400
+    assert browser.client.generic("POST", "/oidc/backchannel-logout/?a=b", b"c", kind).status_code == 400
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "nonsense", '"', "", "é"])

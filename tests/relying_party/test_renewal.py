@@ -758,3 +758,18 @@ def test_a_session_of_the_kit_is_renewed(
     assert client.get(PAGE).status_code == 200
     later(seconds=RENEWAL_SECONDS + 1)
     assert outcome(client.get(PAGE)) == "round trip"
+
+
+def test_a_refresh_token_that_came_in_place_of_another_is_kept_whatever_fails_after_it(
+    refreshing: Browser, op: OP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The OP takes the former one for stolen when it comes again."""
+    sent: list[str] = []
+    refresh = provider.refresh
+    monkeypatch.setattr(provider, "refresh", lambda token: sent.append(token) or refresh(token))
+    op.faults["/userinfo"] = responds({}, status=503)
+    assert refreshing.get("/page/").status_code == 200
+    op.faults.clear()
+    LoginSession.objects.update(paused_until=None)
+    assert refreshing.get("/page/").status_code == 200
+    assert len({*sent}) == len(sent) == 2

@@ -328,3 +328,10 @@ def test_claims_of_the_id_token_win_over_userinfo() -> None:
         "iss": "b",
         "name": "d",
     }
+
+
+@pytest.mark.parametrize("name", ["acr", "amr", "at_hash", "auth_time", "azp", "nonce", "sid"])
+def test_userinfo_says_nothing_of_the_authentication(name: str) -> None:
+    """It is not signed, and an OP may have it from what people enter themselves."""
+    assert name not in token_rules.merge_claims({"sub": "a"}, {"sub": "a", name: "gold"})
+    assert token_rules.merge_claims({"sub": "a", name: "low"}, {"sub": "a", name: "gold"})[name] == "low"

@@ -122,7 +122,14 @@ def test_a_verified_address_opens_an_account_that_nobody_guards(claims: dict, ex
     assert users.by_verified_email(claims) == ([user] if is_found else [])
 
 
-@pytest.mark.parametrize("existing", [make, make_bound, make_member])
+def test_who_is_bound_to_an_account_keeps_nobody_with_the_same_address_out() -> None:
+    """They may have entered it at the OP, where nobody has verified it."""
+    bound, prepared = make_bound(), User.objects.create_user("second", ADDRESS.upper())
+    assert users.by_verified_email(VERIFIED) == [prepared]
+    assert {*users.by_email(VERIFIED)} == {bound, prepared}
+
+
+@pytest.mark.parametrize("existing", [make, make_member])
 def test_two_accounts_with_one_address_are_both_returned_so_that_neither_is_guessed(existing: Any) -> None:
     first = existing()
     second = User.objects.create_user("second", ADDRESS.upper())

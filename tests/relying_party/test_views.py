@@ -382,7 +382,12 @@ def test_a_third_party_can_start_a_login(browser: Browser, op: OP) -> None:
 
 
 def test_a_third_party_can_post_too(browser: Browser, op: OP) -> None:
-    assert browser.post("/oidc/initiate/", {"iss": op.issuer}).status_code == 302
+    """The browser then asks again by GET, as a form from another site comes without the cookie of a session."""
+    response = browser.post("/oidc/initiate/", {"iss": op.issuer, "login_hint": "kim", "target_link_uri": "/page/"})
+    assert response.status_code == 303
+    location = browser.get(response["Location"])["Location"]
+    assert location.startswith(f"{op.issuer}/authorize?")
+    assert "login_hint=kim" in location
 
 
 @pytest.mark.parametrize("issuer", ["", "https://evil.example"])

@@ -118,6 +118,11 @@ def test_a_reload_brings_new_code(serving, installed) -> None:
             formatter.write_text(of_formatter)
 
 
+def test_what_is_advised_for_production_is_in_the_log_of_each_start(serving) -> None:
+    with serving(free_url()) as server:
+        assert re.search(r'"level": "WARNING".*\(oidc\.I001\) CACHE_URL is not set', server.log.read_text())
+
+
 def test_a_reload_with_a_fault_changes_nothing_and_the_next_one_works(serving, installed) -> None:
     views = installed().folder / "pages" / "views.py"
     former, url = views.read_text(), free_url()

@@ -51,6 +51,8 @@ def record_refusal(reason: Reason, user: Any = None, **kwargs: Any) -> None:
 def log_logout(user: Any, request: HttpRequest | None, **kwargs: Any) -> None:
     """Write the line, and forget the session that ends here."""
     if request is not None and hasattr(request, "session"):
+        # In this order, as each may fail: a session of which nothing is remembered could not be ended.
+        session.stored(request.session.session_key).delete()
         session.forget(request.session.session_key)
     if user is not None:
         logger.info("logout user=%s", user.pk)

@@ -186,6 +186,8 @@ def spend(claims: Claims, now: float) -> SpentToken:
     kept = {"expires": expires, "subject": claims.get("sub", ""), "sid": claims.get("sid", "")}
     spent, is_new = SpentToken.objects.get_or_create(digest=digest, defaults=kept)
     if not is_new:
+        # The first time it may have been noted, and then not obeyed, as the database was gone.
+        session.end(conf.OIDC_OP_ISSUER, subject=spent.subject, sid=spent.sid, before=spent.at)
         raise TokenError(Rule.TIME, "it was sent before")
     return spent
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import MiddlewareNotUsed
 from django.core.signals import request_started
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
@@ -33,7 +32,7 @@ def judge_charset(environ: dict[str, Any] | None = None, **kwargs: Any) -> None:
 
     That is before any middleware, so that the mark, `UNREADABLE`, takes the place of the Content-Type.
     """
-    if environ is None or "charset" not in environ.get("CONTENT_TYPE", "").lower():
+    if environ is None or ";" not in environ.get("CONTENT_TYPE", ""):
         return
     try:
         _, parameters = parse_header_parameters(environ["CONTENT_TYPE"])
@@ -59,8 +58,6 @@ class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the librar
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        if not conf.OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS and not conf.OIDC_SESSION_MAX_SECONDS:
-            raise MiddlewareNotUsed("sessions are neither renewed nor limited")
         # The library's __init__ insists on an endpoint from the settings; ours may come from discovery.
         super(LibrarySessionRefresh, self).__init__(get_response)
         self.OIDC_EXEMPT_URLS = [*conf.OIDC_EXEMPT_URLS, *OWN_URLS]
@@ -76,6 +73,8 @@ class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the librar
         """Return None for a request that may go on, else the response in its place."""
         if UNREADABLE in request.META:
             return HttpResponseBadRequest("The Content-Type names a charset that forms do not have.", "text/plain")
+        if (key := request.session.session_key) and not session.is_name(key):
+            request.session = session.stored(None)  # PostgreSQL takes no NUL, not even to say that there is no such key
         if session.is_broken(request.session):
             request.session.flush()
             request.user = AnonymousUser()
@@ -88,5 +87,6 @@ class SessionRefresh(LibrarySessionRefresh):  # type: ignore[misc]  # the librar
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Go on knowing a session whose key the view has changed, as Django does when a password is set."""
-        session.follow_key(request.session, request.COOKIES.get(conf.SESSION_COOKIE_NAME))
+        if response.status_code != 500:  # with which no cookie comes, and what the view has written may be undone
+            session.follow_key(request.session, request.COOKIES.get(conf.SESSION_COOKIE_NAME))
         return response

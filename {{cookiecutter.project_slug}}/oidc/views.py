@@ -159,8 +159,12 @@ def initiate(request: HttpRequest) -> HttpResponse:
 
     Whoever is logged in goes straight on: nobody is switched unasked.
     """
-    parameters = request.POST if request.method == "POST" else request.GET
-    next_url = ""
+    if request.method == "POST":
+        # From another site it comes without the session cookie, which knows who is logged in.
+        response = HttpResponseRedirect(f"{request.path}?{request.POST.urlencode()[:MAX_PARAMETER_CHARACTERS]}")
+        response.status_code = 303
+        return response
+    parameters, next_url = request.GET, ""
     try:
         next_url = redirects.safe_url(request, single(parameters, "target_link_uri"))
         check_issuer(single(parameters, "iss"))

@@ -65,6 +65,7 @@ def test_errors_have_a_page_that_needs_neither_session_nor_database(client, sett
     # The session of this cookie cannot be read, as the test may not use the database.
     client.cookies[settings.SESSION_COOKIE_NAME] = "of-a-database-that-is-down"
     assert "Status 500" in html(client.get("/"))
+    client.cookies.clear()
     # Where the database has failed, it is not asked once more, for who is logged in.
     monkeypatch.setattr(errors, "render_to_string", lambda name, context, request: str(request))
     assert client.get("/fail/database/").content == b"None"

@@ -34,8 +34,10 @@ def by_verified_email(claims: Claims, *, every_address_is_verified: bool = False
     privileged one: staff, superusers, and whoever has groups or permissions. `every_address_is_verified` is for an OP
     that alone hands out its users' addresses, and does not send `email_verified`.
     """
-    found = _with_email(read.email(claims) if every_address_is_verified else read.verified_email(claims))
-    return [] if len(found) == 1 and _is_somebodys(found[0]) else found
+    address = read.email(claims) if every_address_is_verified else read.verified_email(claims)
+    # Nor can somebody stand in the way who has claimed the address at the OP without a proof, and has an account.
+    found = _with_email(address, identities=None)
+    return [] if len(found) == 1 and _is_privileged(found[0]) else found
 
 
 def by_email(claims: Claims) -> list[AbstractUser]:
@@ -90,12 +92,12 @@ def _alike(found: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
     return found.filter(Exact(Upper(name), Upper(Value(value))))
 
 
-def _with_email(address: str) -> list[AbstractUser]:
-    """Return up to two users with an address, the case of ASCII letters aside.
+def _with_email(address: str, **conditions: Any) -> list[AbstractUser]:
+    """Return up to two users with an address, the case of ASCII letters aside, who meet `conditions`.
 
     Databases find more alike: to PostgreSQL the dotless i and the long s are I and S in other letter case.
     """
-    alike = _alike(_users(), "email", address) if address else []
+    alike = _alike(_users().filter(**conditions), "email", address) if address else []
     return [user for user in alike if _folded(user.email) == _folded(address)][:2]
 
 
@@ -104,7 +106,5 @@ def _folded(address: str) -> bytes:
     return address.encode(errors="surrogatepass").lower()
 
 
-def _is_somebodys(user: Any) -> bool:
-    """Tell whether a user is bound to a person already, or privileged."""
-    is_privileged = user.is_staff or user.is_superuser or user.groups.exists() or user.user_permissions.exists()
-    return bool(is_privileged or user.identities.exists())
+def _is_privileged(user: Any) -> bool:
+    return bool(user.is_staff or user.is_superuser or user.groups.exists() or user.user_permissions.exists())

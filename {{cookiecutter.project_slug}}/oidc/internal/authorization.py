@@ -7,6 +7,7 @@ State, nonce and PKCE verifier (RFC 7636) belong to one attempt, ten minutes at 
 """
 
 import hashlib
+import re
 import secrets
 import time
 from base64 import urlsafe_b64encode
@@ -30,6 +31,7 @@ COOKIE_SECONDS = 60 * 60
 MAX_PENDING = 4
 MAX_NEXT_CHARACTERS = 1000
 COOKIE_PREFIX = "oidc_attempt_"
+ATTEMPT = re.compile(f"{COOKIE_PREFIX}[0-9a-f]{{16}}")
 SALT = "oidc.attempts"
 SETTINGS = ("OIDC_OP_ISSUER", "OIDC_RP_CLIENT_ID", "SITE_URL", "OIDC_RP_SCOPES", "OIDC_AUTH_REQUEST_EXTRA_PARAMS")
 
@@ -165,7 +167,7 @@ def _asking(attempt: Attempt, further: Mapping[str, Any]) -> Attempt:
 
 def _remember(request: HttpRequest, response: HttpResponse, attempt: Attempt) -> None:
     """Put `attempt` into the browser with `response`, and drop the oldest beyond a handful."""
-    pending = [name for name in request.COOKIES if name.startswith(cookie_name(COOKIE_PREFIX))]
+    pending = [name for name in request.COOKIES if ATTEMPT.fullmatch(name.removeprefix(cookie_name("")))]
     # A signed value has its time before the signature; what is forged deletes only attempts of its own browser.
     pending.sort(key=lambda name: request.COOKIES[name].split(":")[-2:-1], reverse=True)
     for name in pending[MAX_PENDING - 1 :]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from oidc import errors, threads
@@ -145,7 +146,8 @@ class Breaker:
             if self._is_asking or self._is_stopped or self.is_suspected:
                 return
             self._is_asking = True
-        threading.Thread(target=self._ask_until_heard, name="oidc-probe", daemon=True).start()
+        if not _started(self._ask_until_heard, "oidc-probe"):
+            self._is_asking = False
 
     def _open(self, error: LoginError) -> None:
         with self._lock:
@@ -182,7 +184,7 @@ class Breaker:
             if (now := time.monotonic()) - self._sent_at < INTERVAL:
                 return
             self._sent_at = now
-        threading.Thread(target=self._listen, args=(send, now, is_probe), name="oidc-lent", daemon=True).start()
+        _started(partial(self._listen, send, now, is_probe), "oidc-lent")
 
     def _listen(self, send: Callable[[], object], started: float, is_probe: bool) -> None:
         try:
@@ -197,3 +199,12 @@ class Breaker:
                 self.heard(seconds)
         if is_swallowed:
             self._suspected_until = time.monotonic() + SUSPECTED
+
+
+def _started(target: Callable[[], object], name: str) -> bool:
+    """Run `target` in a thread of its own; tell whether the machine had one, as whoever asks next tries again."""
+    try:
+        threading.Thread(target=target, name=name, daemon=True).start()
+    except (RuntimeError, MemoryError):
+        return False
+    return True

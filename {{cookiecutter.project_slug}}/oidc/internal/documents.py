@@ -36,7 +36,8 @@ def document(kind: str, url: str, fetch: Callable[[str], Any]) -> Any:
     if (entry := _remembered(key) or _remember(key, cached("get", key))) is None:
         return _store(key, fetch(url))
     fetched_at, value = entry
-    if time.time() - fetched_at >= FRESH_SECONDS and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
+    # Not fresh either, if a clock that was wrong has been set back.
+    if not 0 <= time.time() - fetched_at < FRESH_SECONDS and once(f"{key}:refresh", REFRESH_FLOOR_SECONDS):
         try:
             return _store(key, fetch(url))
         except LoginError as error:

@@ -95,7 +95,10 @@ def after_failure(request: HttpRequest, error: LoginError, url: str) -> HttpResp
     if not (_says_nothing(error) and is_logged_in and session.is_in_grace(request.session, time.time())):
         return None
     _log_failure(request, error)
-    session.pause(request.session)
+    if not session.pause(request.session):
+        # Nothing could end this session, and nothing keep it from asking the OP with each page.
+        auth.logout(request)
+        return None
     return HttpResponseRedirect(url)
 
 
@@ -110,6 +113,7 @@ def _use_refresh_token(request: HttpRequest) -> bool:
     subject, refresh_token = claimed
     try:
         tokens = provider.refresh(refresh_token)
+        session.keep_refresh_token(request.session, tokens.refresh_token)
         login = verification.verify_refreshed(tokens, session.what_login_said(request.session, subject))
         user = auth.authenticate(request, verified_claims=login.claims)
         if user is None or user != request.user:

@@ -179,9 +179,9 @@ def is_being_renewed(session: SessionBase) -> bool:
     return _row(session).filter(paused_until__gt=timezone.now() + PAUSE).exists()
 
 
-def pause(session: SessionBase) -> None:
-    """Ask the OP nothing for this session for half a minute, in any process."""
-    _row(session).update(paused_until=timezone.now() + PAUSE)
+def pause(session: SessionBase) -> bool:
+    """Ask the OP nothing for this session for half a minute, in any process; tell whether it is known at all."""
+    return bool(_row(session).update(paused_until=timezone.now() + PAUSE))
 
 
 def claim_refresh_token(session: SessionBase) -> tuple[str, str] | None:
@@ -203,19 +203,30 @@ def claim_refresh_token(session: SessionBase) -> tuple[str, str] | None:
         return None
 
 
+def keep_refresh_token(session: SessionBase, token: str) -> None:
+    """Keep the refresh token that has come in place of the former one, which an OP may not take again."""
+    if token:
+        _row(session).update(refresh_token=encrypt(token))
+
+
 def drop_refresh_token(session: SessionBase) -> None:
     """Forget a refresh token that is of no use any more."""
     _row(session).update(refresh_token="", paused_until=None)
 
 
-def end(issuer: str, *, subject: str = "", sid: str = "") -> int:
-    """End the sessions of a person, or only the one that the OP calls `sid`; return how many there were."""
+def end(issuer: str, *, subject: str = "", sid: str = "", before: datetime | None = None) -> int:
+    """End the sessions of a person, or only the one that the OP calls `sid`; return how many there were.
+
+    Those that have begun after `before` go on.
+    """
     if not subject and not sid:
         return 0
     found = LoginSession.objects.filter(issuer=issuer, **({"subject": subject} if subject else {}))
     if sid:
         # A session whose name the OP did not say at login may be the one that it means.
         found = found.filter(Q(sid=sid) | Q(sid="") if subject else Q(sid=sid))
+    if before:
+        found = found.filter(began__lte=before)
     ended = 0
     while keys := list(found.values_list("session_key", flat=True)):
         for key in keys:
@@ -247,7 +258,7 @@ def forget(session_key: str | None) -> None:
 
 def follow_key(session: SessionBase, former_key: str | None) -> None:
     """Go on knowing a session whose key was changed meanwhile, as Django does when a password is set."""
-    if former_key and session.session_key and session.session_key != former_key and began_at_op(session):
+    if is_name(former_key) and session.session_key and session.session_key != former_key and began_at_op(session):
         # A login in place of a session that was gone already has a row of its own by now.
         own_row = LoginSession.objects.filter(session_key=session.session_key)
         former_row = LoginSession.objects.filter(~Exists(own_row), session_key=former_key)

@@ -25,6 +25,8 @@ LEEWAY = 60
 MAX_AGE_OF_ISSUE = 60 * 60
 MAX_TOKEN_CHARACTERS = 64 * 1024
 MAX_SUBJECT_CHARACTERS = 255
+# Claims of an ID Token that are about the authentication, not about the person (Core 2, Back-Channel Logout 2.1).
+OF_AUTHENTICATION = {"acr", "amr", "at_hash", "auth_time", "azp", "nonce", "sid"}
 
 
 class Rule(Enum):
@@ -248,9 +250,10 @@ def check_same_subject(claims: Claims, first: Claims) -> None:
 def merge_claims(id_token_claims: Claims, userinfo: Claims) -> dict[str, Any]:
     """Return userinfo with the claims of the ID Token over it.
 
-    `email_verified` is a statement about the address beside it, so it never comes from the other source.
+    `email_verified` is a statement about the address beside it, so it never comes from the other source; what is said
+    of the authentication comes from the ID Token alone, which is signed.
     """
-    merged = {**userinfo, **id_token_claims}
+    merged = {name: value for name, value in userinfo.items() if name not in OF_AUTHENTICATION} | {**id_token_claims}
     merged.pop("email_verified", None)
     for source in (userinfo, id_token_claims):
         if "email_verified" in source and source.get("email") == merged.get("email"):

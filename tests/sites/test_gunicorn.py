@@ -126,7 +126,8 @@ def test_what_is_advised_for_production_is_in_the_log_of_each_start(serving) -> 
 def test_a_reload_with_a_fault_changes_nothing_and_the_next_one_works(serving, installed) -> None:
     views = installed().folder / "pages" / "views.py"
     former, url = views.read_text(), free_url()
-    with serving(url) as server:
+    # One process, which has loaded the site when it serves a page: a second one might load it later.
+    with serving(url, "--workers", "1") as server:
         try:
             views.write_text(former + "\nimport a_module_that_is_not_there\n")
             before = set(workers(server))
@@ -138,7 +139,7 @@ def test_a_reload_with_a_fault_changes_nothing_and_the_next_one_works(serving, i
         finally:
             views.write_text(former)
         os.kill(server.process.pid, signal.SIGHUP)
-        wait_until(lambda: len(set(workers(server)) - before) >= 2)
+        wait_until(lambda: set(workers(server)) > before)
         assert requests.get(url, timeout=10).status_code == 200
 
 

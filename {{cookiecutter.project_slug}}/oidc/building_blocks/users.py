@@ -38,7 +38,8 @@ def by_verified_email(claims: Claims, *, every_address_is_verified: bool = False
     address = read.email(claims) if every_address_is_verified else read.verified_email(claims)
     # Nor can somebody stand in the way who has claimed the address at the OP without a proof, and has an account.
     # Asked once more of each that is locked now, as another login may have bound it meanwhile.
-    found = [user for user in _with_email(address, identities=None) if not Identity.objects.filter(user=user.pk).exists()]
+    unbound = _with_email(address, identities=None)
+    found = [user for user in unbound if not Identity.objects.filter(user=user.pk).exists()]
     return [] if len(found) == 1 and _is_privileged(found[0]) else found
 
 
